@@ -276,7 +276,7 @@ async def _serve_front(
     show_server(front.metrics, counters, reach.certificate)
     show_pruning(front.metrics, front.pruning)
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(front.bulk.run)
+        await nursery.start(front.bulk.run)
         nursery.start_soon(front.pruning.run)
         nursery.start_soon(front.backups.run)
         await nursery.start(

@@ -35,6 +35,7 @@ from engine.runs.engine import Engine
 from engine.runs.limits.bounds import EngineLimits
 from engine.store.sqlite.backup.backup import SqliteCopies
 from engine.store.sqlite.store import SqliteStore
+from engine.store.sqlite.views.jobs import SqliteJobs
 from engine.telemetry.log import logger
 from engine.telemetry.metrics import Metrics
 
@@ -101,7 +102,7 @@ def front_of(
         log=logger().error,
         alerts=alerts,
         backups=backups,
-        bulk=Bulk(views.runs, engine, clock, logger().error),
+        bulk=bulk_of(store, views, registry, engine, clock),
         pruning=pruning_of(config, store, engine, clock),
         costly=CostlyWork(),
         file_id=store.file_id,
@@ -120,6 +121,14 @@ def made_alerts(
     if asked is None:
         return None
     return Alerts(asked, store, clock, Path(config.db).absolute().parent, logger().info)
+
+
+def bulk_of(
+    store: SqliteStore, views: Views, registry: Registry, engine: Engine, clock: SystemClock
+) -> Bulk:
+    """Bulk jobs."""
+    log, jobs = logger(), SqliteJobs(store)
+    return Bulk(views.runs, jobs, engine, registry, clock, log.info, log.warning, log.error)
 
 
 def backups_of(config: Config, store: SqliteStore, clock: SystemClock) -> Backups:

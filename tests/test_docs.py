@@ -27,12 +27,13 @@ from engine.core.model import DelayBy, PauseReason, StepState
 from engine.core.rules.action import FITS, Action
 from engine.core.table import TABLE
 from engine.front.api import events as feed
-from engine.jobs import bulk
+from engine.jobs import bulk, plan
 from engine.ports.views import EventRecord
 from engine.process.config import CLIENT_VARIABLES, service_links
 from engine.store.sqlite.views.filter import ROWS_LOOKED_AT_MAX
 from engine.telemetry.run_log import ERROR_CHARS_MAX
 from engine.telemetry.throttle import LEFT_OUT, LINES_PER_S_MAX
+from engine.wire import operate
 from tests.reference_pages import DESIGN, ERRORS, design_page, errors_page, states
 from tests.settings_page import settings
 from tests.walkthrough import ENGINE, ROOT, SERVE, Shell, agree, blocks, follow, shown
@@ -275,7 +276,8 @@ def test_bulk_jobs_are_documented():
     """Which actions there are in bulk, and the limits; the answers on the page are such."""
     for action in FITS:
         assert f"`{action}`" in BULK
-    for limit in (bulk.JOBS_KEPT_MAX, bulk.RUNS_MAX):
+    limits = (bulk.JOBS_UNDER_WAY_MAX, bulk.JOBS_KEPT_MAX, bulk.RUNS_KEPT_MAX)
+    for limit in (*limits, plan.RUNS_MAX, operate.FIRST_MAX):
         assert f"{limit:,} " in BULK
     asked, answered = [block.text for block in blocks(BULK) if block.language == "json"]
     msgspec.json.decode(asked, type=wire.BulkRequest)

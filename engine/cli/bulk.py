@@ -35,7 +35,12 @@ RATE_MAX = 1_000
 LOOK_EVERY_S = 0.5
 TELL_EVERY_S = 10.0
 """How often the progress is told where there is no terminal to draw it on."""
+FIRST_MAX = 1_000
 ENDED = ("done", "aborted")
+TRIED_AGAIN = ("retry", "resume")
+"""What fails after one of these has failed again."""
+_CAME_FIRST = {"completed": 0, "failed": 1, "cancelled": 2}
+"""What came of runs is told in this order; then how others stand."""
 
 
 @click.group()
@@ -47,7 +52,7 @@ def bulk() -> None:
     """
 
 
-def _action(action: str, text: str, *, urls: bool = False) -> None:
+def _action(action: str, text: str, *, urls: bool = False, first: bool = False) -> None:
     def act(
         q: str,
         client: str | None,
@@ -70,7 +75,7 @@ def _action(action: str, text: str, *, urls: bool = False) -> None:
             if dry_run and as_json:
                 echo_json(would)
                 return
-            click.echo("\n".join(dry_lines(would, options)), err=as_json)
+            click.echo("\n".join(dry_lines(would, urls=options if urls else {})), err=as_json)
             if dry_run or not _is_meant(would, yes):
                 return
             job = atomic.operate.bulk(action, whole, expect=would.matched, key=new_key(), **asked)
@@ -87,18 +92,27 @@ def _action(action: str, text: str, *, urls: bool = False) -> None:
         click.option("--rate", type=rates, default=20, show_default=True, help="Runs a second."),
     ):
         wrapped = option(wrapped)
+    if first:
+        firsts = click.IntRange(1, FIRST_MAX)
+        wrapped = click.option(
+            "--first", type=firsts, metavar="N",
+            help="Act on so many first, and on the rest only when all of these have completed.",
+        )(wrapped)  # fmt: skip
     if urls:
         wrapped = url_options(wrapped)
     bulk.command(action, help=text)(filter_option(required=True)(client_option(wrapped)))
 
 
-def dry_lines(would: BulkAnswer, urls: dict[str, Any]) -> list[str]:
+def dry_lines(would: BulkAnswer, *, urls: dict[str, Any]) -> list[str]:
     """What a job would do: how many runs, which it would leave alone, some of them by name."""
     took = f", {span_text(would.total / would.rate_per_s)} at {would.rate_per_s:,} each second"
     lines = [
         f"{_matching(would.matched)} {safe(would.q)}",
         f"{safe(would.action)} would act on {would.total:,}{took if would.total else ''}",
     ]
+    if would.first is not None and would.first < would.total:
+        lines.append(f"first {would.first:,}; the other {would.total - would.first:,} only when all"
+                     " of these have completed")  # fmt: skip
     if urls:
         lines.append(f"  {safe(urls['from_url'])} -> {safe(urls['to_url'])}")
     lines += [f"left alone: {number:,}, {safe(why)}" for why, number in would.skipped.items()]
@@ -200,8 +214,10 @@ def _left(job: BulkAnswer) -> int:
 
 
 def progress_text(job: BulkAnswer) -> str:
-    """`40 of 510 runs, about 24 s left`."""
+    """`40 of 510 runs, about 24 s left`; or what it waits for."""
     left = _left(job)
+    if job.first is not None and not job.first_completed and (job.done >= job.first or not left):
+        return f"waits for the first {job.done:,}: {came_text(job) or 'they have not ended'}"
     return (
         f"{job.total - left:,} of {count_text(job.total, 'run')}, about"
         f" {span_text(left / job.rate_per_s)} left"
@@ -215,8 +231,31 @@ def end_text(job: BulkAnswer) -> str:
         text += f"; {left:,} not come to"
     whys = ", ".join(f"{number:,} {safe(why)}" for why, number in job.skipped.items())
     lines = [f"{text}; left alone: {whys}" if whys else text]
+    if job.stopped_because:
+        lines.append(f"  {safe(job.stopped_because)}")
+    if came := came_text(job):
+        lines.append(f"  {came}: atomic runs --filter job:{safe(job.id)}{engine_typed()}")
     lines += [f"  {safe(why)}: {safe(each)}" for why, told in job.reasons.items() for each in told]
     return "\n".join(lines)
+
+
+def came_text(job: BulkAnswer) -> str:
+    """`57 completed, 2 failed again (503), 1 running`; empty: nothing was done, or it is not
+    told."""
+    counts = job.runs or {}
+    order = sorted(counts, key=lambda it: (_CAME_FIRST.get(it, len(_CAME_FIRST)), it))
+    return ", ".join(f"{counts[it]:,} {_came_word(it, job)}" for it in order)
+
+
+def _came_word(state: str, job: BulkAnswer) -> str:
+    if state == "expired":
+        return "removed since, as their time had come"
+    if state != "failed":
+        return safe(state)
+    whys = [(safe(it.http_status or it.error or "?"), it.runs) for it in job.failures]
+    told = ", ".join(why if len(whys) == 1 else f"{why}: {runs:,}" for why, runs in whys)
+    again = "failed again" if job.action in TRIED_AGAIN else "failed"
+    return f"{again} ({told})" if told else again
 
 
 def _tell_end(job: BulkAnswer, *, as_json: bool) -> None:
@@ -228,22 +267,25 @@ def _tell_end(job: BulkAnswer, *, as_json: bool) -> None:
         sys.exit(EXIT_FAILED)
 
 
-_action("retry", "Try now what backs off or waits; open failed and cancelled runs again.")
+_action("retry", "Try now what backs off or waits; open failed and cancelled runs again.",
+        first=True)  # fmt: skip
 _action("pause", "Start no new attempts; attempts in flight end.")
-_action("resume", "Let what is paused go on.")
+_action("resume", "Let what is paused go on.", first=True)
 _action("cancel", "End them with the outcome `cancelled`; waiting callers are told at once.")
 _action("dismiss", "Take failed and paused runs off the list of failures.")
 _action("restore", "Put dismissed runs back on that list.")
-_action("retarget", "Move the open ones to other URLs.", urls=True)
+_action("retarget", "Move the open ones to other URLs.", urls=True, first=True)
 
 
 @bulk.command("list")
+@click.option("--limit", type=click.IntRange(1, 500), default=50, show_default=True,
+              help="So many at most.")  # fmt: skip
 @engine_option
 @json_option
-def list_jobs(engine: str, as_json: bool) -> None:
-    """List the jobs that the engine remembers, the latest first."""
+def list_jobs(limit: int, engine: str, as_json: bool) -> None:
+    """List the jobs of the last 30 days, the latest first."""
     with client_of(engine) as client:
-        jobs = client.operate.bulk_jobs()
+        jobs = client.operate.bulk_page(limit=limit).jobs
     echo_list(jobs, job_lines, "job", as_json=as_json)
 
 
@@ -270,6 +312,20 @@ def _job(ctx: click.Context, param: click.Parameter, value: str) -> str:
     if value in ("", ".", ".."):
         raise click.BadParameter(f"{value!r} is not the id of a job; `atomic bulk list` has them.")
     return value
+
+
+@bulk.command()
+@click.argument("job", callback=_job)
+@engine_option
+@json_option
+def show(job: str, engine: str, as_json: bool) -> None:
+    """Show a job, and what came of its runs."""
+    with client_of(engine) as client:
+        found = client.operate.bulk_job(job)
+    if as_json:
+        echo_json(found)
+    else:
+        click.echo("\n".join([*job_lines([found]), end_text(found)]))
 
 
 @bulk.command()

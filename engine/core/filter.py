@@ -44,6 +44,7 @@ class Field(StrEnum):
     CODE = "code"
     ERROR = "error"
     CAUSE = "cause"
+    JOB = "job"
     TEXT = "text"
     """No field was named."""
 
@@ -61,6 +62,7 @@ ABOUT: dict[Field, str] = {
     Field.CODE: "HTTP status that a step of it got last: 503, 5xx",
     Field.ERROR: "a part of why a step of it failed last, as it is shown: declined, errno 111",
     Field.CAUSE: "why it needs a person: the cause's id, as the list of causes has it",
+    Field.JOB: "a bulk job that acted on it: its id; with /refused behind it: that it left alone",
 }
 
 
@@ -105,6 +107,7 @@ _DURATION = re.compile(r"([<>])((?:[0-9]{1,6}(?:d|h|ms|m|s))+)")
 _PART = re.compile(r"([0-9]{1,12})(d|h|ms|m|s)")
 _LENGTH = re.compile(rf"(?:{_PART.pattern})+")
 _UNIT_MS = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
+_JOB = re.compile(r"[^/*]{1,64}(?:/refused)?")
 _CODE = re.compile(r"[1-5](?:[0-9][0-9]|xx)")
 IS_WORDS = (*StepState, *Is)
 
@@ -195,6 +198,12 @@ def _read_code(field: Field, value: str, negated: bool, at: int) -> Term:
     return Term(field, value, number=int(value.replace("x", "0")), negated=negated)
 
 
+def _read_job(field: Field, value: str, negated: bool, at: int) -> Term:
+    if not _JOB.fullmatch(value):
+        raise BadFilter(f"`{field}:` needs {ABOUT[field]}.", at)
+    return Term(field, value, negated=negated)
+
+
 _READERS: dict[Field, Callable[[Field, str, bool, int], Term]] = {
     Field.IS: _read_word,
     Field.HOST: _read_lower,
@@ -203,4 +212,5 @@ _READERS: dict[Field, Callable[[Field, str, bool, int], Term]] = {
     Field.AGE: _read_duration,
     Field.CODE: _read_code,
     Field.ERROR: _read_lower,
+    Field.JOB: _read_job,
 }

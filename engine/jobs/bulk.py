@@ -1,216 +1,126 @@
 """One action on every run that a filter finds, as a job of the engine's.
 
-A job looks for its runs first, and only then acts on them, one by one and no faster than its rate:
-thousands of retries at once would bring down again what has just come back. Each is an action like
-any other, with its own event, so a job that an engine's end cuts short leaves nothing half done;
-what it had not come to is found by the same filter. A run that was at rest and has moved since is
-left alone: it is no longer what the operator saw. Jobs are kept in memory.
-`docs/reference/bulk.md`.
+A job looks for its runs first, and only then acts on them (`work.py`), one by one and no faster
+than its rate: thousands of retries at once would bring down again what has just come back. Each is
+an action like any other, with its own event. A run that was at rest and has moved since is left
+alone: it is no longer what the operator saw. Jobs are recorded: they go on after a restart, and
+tell for a month what came of their runs. `docs/reference/bulk.md`.
 """
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from collections.abc import Awaitable, Callable
-from typing import Protocol
-
 import trio
-from msgspec import Struct, field
+from msgspec import Struct
 
-from engine.core.errors import Problem, Refused, RefusedForDamage
-from engine.core.events import Actor
-from engine.core.filter import Filter
-from engine.core.model import ENDED, OPEN, Move, StepState
-from engine.core.rules.action import BEYOND_A_JOB, FITS, Action, Order
-from engine.ports.caller import Targets
-from engine.ports.views import RunQuery, RunRecord, RunsFound
+from engine.core.errors import Problem, Refused
+from engine.core.rules.action import Action
+from engine.jobs.plan import BULK_FITS, Find, Plan, plan_of
+from engine.jobs.work import ActsOnRuns, Tokens, Worker
+from engine.ports.jobs import Came, Job, JobOrder, JobRun, JobStore, KeptJob
+from engine.ports.receipt import Receipt
 from engine.process.clock import Clock, Ids
 from engine.process.tasks import Tasks
 from engine.telemetry.log import Log
 
-RUNS_MAX = 100_000
-"""A job's. More than an operator means, and their ids fit into a few megabytes."""
-PAGE = 500
-COUNTED_PAGE = 2_000
-COUNTED_MAX = 1_000_000
-"""Runs that a filter finds are counted up to here, which takes some tens of seconds; with more
-there is no job, as nobody can have said how many they mean."""
-SAMPLE_MAX = 10
-"""Runs that a dry run shows."""
-JOBS_KEPT_MAX = 50
+JOBS_UNDER_WAY_MAX = 50
 """Of those for one client alone, and of those for all."""
-REASONS_KEPT_MAX = 5
-"""Of each problem: different words that refused a run. They mostly differ by a client or a URL."""
-REASON_CHARACTERS_MAX = 1_000
-STORE_WAIT_S = 1.0
-"""Before a job asks again whether the store can be written."""
-
-AT_REST = ENDED | {StepState.PAUSED}
-BULK_FITS = FITS | {Action.RETARGET: OPEN}
-"""In bulk only what is open is moved: what has ended is answered under the URL that it has."""
-
-
-class FoundRun(Struct, frozen=True, gc=False):
-    """A run to act on. `if_rev` is the revision it was found at, if it was at rest."""
-
-    run_id: str
-    if_rev: int | None
+KEPT_MS = 30 * 86_400_000
+"""How long after its end a job is remembered, and its key."""
+JOBS_KEPT_MAX = 1_000
+"""Of those that have ended, for one client alone, and for all."""
+RUNS_KEPT_MAX = 2_000_000
+"""Of theirs together: some 200 MB."""
+TIDIED_EVERY_S = 3_600.0
+ADDED_AT_ONCE = 2_000
+"""Runs, in one commit: some milliseconds of it."""
+WAITED_FOR = frozenset({Action.RETRY, Action.RESUME, Action.RETARGET})
+"""What runs complete after: of no other action the first are waited for."""
+COUNTED_PER_S = 5_000
+"""Runs of which it is counted what came of them: of 100,000 it takes a second, whoever follows a
+job asks twice a second, and so the counts are good for 20."""
 
 
-class JobOrder(Struct, frozen=True):
-    """What an operator asks for."""
+class _Counted(Struct, frozen=True):
+    """What came of a job's runs, as of a moment."""
 
-    action: Action
-    q: str
-    """The filter as it was written."""
-    filter: Filter
-    expect: int
-    """How many runs the operator has seen to match."""
-    rate_per_s: int
-    actor: Actor
-    reason: str | None = None
-    move: Move | None = None
-    """What `retarget` does."""
-    only: str | None = None
-    """The only client whose runs there are for who asks."""
-
-
-class Job(Struct):
-    """A bulk action, under way or over."""
-
-    id: str
-    asked: JobOrder
-    started_at: int
-    runs: list[FoundRun]
-    """What it acts on; let go when it has ended."""
-    total: int
-    matched: int
-    skipped: dict[str, int]
-    """Runs that were left alone, by why."""
-    reasons: dict[str, list[str]] = field(default_factory=dict)
-    """What those were told that refused the action when their turn came, by the problem."""
-    done: int = 0
-    ended_at: int | None = None
-    aborted: bool = False
-
-    @property
-    def state(self) -> str:
-        if self.ended_at is None:
-            return "running"
-        return "aborted" if self.aborted else "done"
-
-    def note(self, refused: Refused) -> None:
-        """Keep what a run was refused with, so that whoever asked knows what to do."""
-        said = refused.detail[:REASON_CHARACTERS_MAX]
-        told = self.reasons.setdefault(refused.problem.value, [])
-        if said not in told and len(told) < REASONS_KEPT_MAX:
-            told.append(said)
-
-
-class Plan(Struct):
-    """What a job would do: the runs that it would act on, and those that it would leave alone."""
-
-    runs: list[FoundRun] = field(default_factory=list)
-    matched: int = 0
-    skipped: dict[str, int] = field(default_factory=dict)
-    whole: bool = True
-    sample: list[RunRecord] = field(default_factory=list)
-    """The first of what it would act on."""
-
-    def sort_in(self, action: Action, record: RunRecord) -> None:
-        """Sort a run that the filter found."""
-        self.matched += 1
-        # what waits for a person may do so in a step below an open root
-        waits = action is Action.RESUME and record.cause is not None
-        fits = record.state in BULK_FITS[action]
-        if not fits and not (waits and record.state != StepState.FAILED):
-            why = f"it is {record.state}"
-        elif action is Action.DISMISS and record.dismissed:
-            why = "it is dismissed already"
-        elif action is Action.RESTORE and not record.dismissed:
-            why = "it is not dismissed"
-        elif len(self.runs) >= RUNS_MAX:
-            why = BEYOND_A_JOB
-        else:
-            if_rev = record.rev if record.state in AT_REST else None
-            self.runs.append(FoundRun(record.id, if_rev))
-            if len(self.sample) < SAMPLE_MAX:
-                self.sample.append(record)
-            return
-        self.skipped[why] = self.skipped.get(why, 0) + 1
-
-
-Find = Callable[[RunQuery], Awaitable[RunsFound]]
-
-
-def _matching(plan: Plan) -> str:
-    if plan.matched == 1:
-        return "1 run matches"
-    return f"{plan.matched:,}{'' if plan.whole else ' or more'} runs match"
-
-
-class ActsOnRuns(Protocol):
-    """What jobs need of the engine."""
-
-    @property
-    def targets(self) -> Targets:
-        """Which URLs may be called."""
-        ...
-
-    async def act(self, run_id: str, order: Order) -> object:
-        """Carry an order out on a run. Raises Refused."""
-        ...
+    came: list[Came]
+    good_until: float
 
 
 class Bulk:
     """The jobs of this engine. `run` makes them work."""
 
-    def __init__(self, find: Find, engine: ActsOnRuns, clock: Clock, log: Log) -> None:
-        self._find, self._engine, self._now, self._log = find, engine, clock.steady_ms, log
+    def __init__(
+        self, find: Find, store: JobStore, engine: ActsOnRuns, tokens: Tokens, clock: Clock,
+        inform: Log, warn: Log, error: Log,
+    ) -> None:  # fmt: skip
+        self._find, self._store, self._engine = find, store, engine
+        self._now, self._inform, self._log = clock.steady_ms, inform, error
+        self._worker = Worker(store, engine, tokens, clock, warn, error)
         self._ids = Ids(clock)
-        self._jobs: OrderedDict[str, Job] = OrderedDict()
-        self._by_key: dict[tuple[str | None, str], str] = {}
-        """Jobs by the idempotency key they were asked for with, and for which client alone."""
+        self._jobs: dict[str, Job] = {}
+        """Those under way."""
+        self._beginning: dict[tuple[str | None, str], trio.Event] = {}
+        """Keys with which a job is being asked for."""
+        self._counted: dict[str, _Counted] = {}
+        self._untidy = trio.Event()
         self._tasks = Tasks()
         self._scope = trio.CancelScope()
 
-    async def run(self) -> None:
-        """Carry jobs out until `close`."""
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Carry jobs out until `close`. It has started when those of before are known."""
         try:
             with self._scope:
                 async with trio.open_nursery() as nursery:
                     self._tasks.opened(nursery)
-                    await trio.sleep_forever()
+                    try:
+                        await self._take_up()
+                    except Refused as refused:  # the next start looks again
+                        self._log("bulk-jobs-unreadable", why=refused.detail)
+                    task_status.started()
+                    await self._tidy()
         finally:
             self._tasks.closed()
 
     def close(self) -> None:
-        """The engine stops: jobs end where they are."""
+        """The engine stops: jobs go on when it is back."""
         self._scope.cancel()
 
-    async def plan(self, asked: JobOrder) -> Plan:
-        """What a job would do. Raises Refused."""
-        self._check(asked)
-        return await self._plan(asked)
+    async def _take_up(self) -> None:
+        for job_id in await self._store.unbegun():
+            self._tasks.start_soon(self._store.forget, job_id)
+        for job in await self._store.under_way():
+            self._jobs[job.id] = job
+            left = job.matched - job.done - sum(job.skipped.values())
+            self._inform("bulk-job-goes-on", job=job.id, action=job.asked.action, left=left)
+            self._tasks.start_soon(self._work_off, job)
 
-    async def begin(self, asked: JobOrder, key: str | None) -> Job:
-        """Begin a job, or find the one that was begun with this key. Raises Refused."""
+    async def _work_off(self, job: Job) -> None:
+        if await self._worker.work_off(job):
+            del self._jobs[job.id]  # from now on it is read
+
+    # -- beginning -----------------------------------------------------------------------------
+
+    async def plan(self, asked: JobOrder) -> Plan:
+        """What a job would do. Raises Refused, BadFilter."""
         self._check(asked)
-        if (known := self._known_job(asked, key)) is not None:
-            return known
-        plan = await self._plan(asked)
-        if plan.matched > asked.expect or not plan.whole:
-            raise Refused(
-                Problem.REVISION_CHANGED,
-                f"{_matching(plan)} now, not {asked.expect:,}: look again, and say how many you"
-                " mean.",
-                matched=plan.matched,
-            )
-        if (known := self._known_job(asked, key)) is not None:
-            return known  # asked for twice at once
-        job = self._begin(asked, plan, key)
-        self._tasks.start_soon(self._work_off, job)
-        return job
+        return await plan_of(asked, self._find, self._now())
+
+    async def begin(self, asked: JobOrder) -> Job:
+        """Begin a job, durably, or find the one that was begun with its key. Raises Refused,
+        BadFilter."""
+        self._check(asked)
+        if asked.key is None:
+            return await self._begin(asked)
+        name = asked.only, asked.key
+        while (beginning := self._beginning.get(name)) is not None:  # asked for twice at once
+            await beginning.wait()
+        beginning = self._beginning[name] = trio.Event()
+        try:
+            return await self._known_job(asked, asked.key) or await self._begin(asked)
+        finally:
+            del self._beginning[name]
+            beginning.set()
 
     def _check(self, asked: JobOrder) -> None:
         """Raises Refused for what would be refused of every run."""
@@ -220,19 +130,28 @@ class Bulk:
                 f"`{asked.action}` is not done in bulk: it needs a step.",
                 member="action",
             )
+        if asked.first is not None and asked.action not in WAITED_FOR:
+            raise Refused(
+                Problem.INVALID_REQUEST,
+                f"`first` waits until the first runs have completed, and no run completes for a"
+                f" `{asked.action}`: it goes with {', '.join(sorted(WAITED_FOR))}.",
+                member="first",
+            )
         url = None if asked.move is None else asked.move.to_url
         if url is None:
             return
         if (why := self._engine.targets.why_not_any(url, asked.only)) is not None:
             raise Refused(Problem.NOT_POSSIBLE, f"{url}: {why}.")
 
-    def _known_job(self, asked: JobOrder, key: str | None) -> Job | None:
+    async def _known_job(self, asked: JobOrder, key: str) -> Job | None:
         """The job that was begun with this key. Raises Refused if it is another one."""
-        job = None if key is None else self._jobs.get(self._by_key.get((asked.only, key), ""))
-        if job is None:
+        found = await self._store.job_of_key(asked.only, key)
+        if found is None:
             return None
-        begun = job.asked
-        if (begun.action, begun.q, begun.move) != (asked.action, asked.q, asked.move):
+        job, begun = self._jobs.get(found.id, found), found.asked
+        if (begun.action, begun.q, begun.move, begun.first) != (
+            asked.action, asked.q, asked.move, asked.first,
+        ):  # fmt: skip
             raise Refused(
                 Problem.KEY_REUSED,
                 f"With this key the job {job.id} was begun, which is another: {begun.action} of"
@@ -240,125 +159,128 @@ class Bulk:
             )
         return job
 
-    async def _plan(self, asked: JobOrder) -> Plan:
-        plan, cursor = Plan(), None
-        now = self._now()
-        while True:
-            is_sampled = len(plan.sample) == SAMPLE_MAX  # of the sample more is shown
-            found = await self._find(
-                RunQuery(
-                    only=asked.only,
-                    filter=asked.filter, now=now, newest_first=False, cursor=cursor,
-                    limit=COUNTED_PAGE if is_sampled else PAGE, without_steps=is_sampled,
-                )
-            )  # fmt: skip
-            for record in found.runs:
-                plan.sort_in(asked.action, record)
-            cursor = found.next
-            if cursor is None:
-                return plan
-            if plan.matched >= COUNTED_MAX:
-                plan.whole = False
-                return plan
-
-    def _begin(self, asked: JobOrder, plan: Plan, key: str | None) -> Job:
-        if self._scope.cancel_called:
-            raise Refused(Problem.DRAINING, "The engine is stopping.", retryAfter=1)
-        self._make_room(asked.only)
+    async def _begin(self, asked: JobOrder) -> Job:
+        plan = await plan_of(asked, self._find, self._now())
+        if plan.matched > asked.expect or not plan.whole:
+            raise Refused(
+                Problem.REVISION_CHANGED,
+                f"{plan.matching} now, not {asked.expect:,}: look again, and say how many you"
+                " mean.",
+                matched=plan.matched,
+            )
+        self._refuse_to_begin(asked)
         job = Job(
             id=self._ids.run_id(),
             asked=asked,
+            file_id=self._store.file_id,
             started_at=self._now(),
-            runs=plan.runs,
             total=len(plan.runs),
             matched=plan.matched,
             skipped=plan.skipped,
         )
-        self._jobs[job.id] = job
-        if key is not None:
-            self._by_key[asked.only, key] = job.id
+        await self._record(job, plan.runs)
         return job
 
-    def _make_room(self, only: str | None) -> None:
-        """Forget the oldest job that has ended of those for the same client alone (None: of those
-        for all), when there are as many as are kept: nobody's push out another's."""
-        own = [job for job in self._jobs.values() if job.asked.only == only]
-        if len(own) < JOBS_KEPT_MAX:
-            return
-        oldest = next((job.id for job in own if job.ended_at is not None), None)
-        if oldest is None:
+    def _refuse_to_begin(self, asked: JobOrder) -> None:
+        if self._scope.cancel_called:
+            raise Refused(Problem.DRAINING, "The engine is stopping.", retryAfter=1)
+        if (away := self._store.away) is not None:
+            detail = f"The store cannot be written: {away.why} No job was begun."
+            raise Refused(Problem.STORE_UNAVAILABLE, detail, retryAfter=1)
+        under_way = sum(job.asked.only == asked.only for job in self._jobs.values())
+        if under_way >= JOBS_UNDER_WAY_MAX:
             raise Refused(
                 Problem.NOT_POSSIBLE,
-                f"{JOBS_KEPT_MAX} jobs are under way: wait for one of them, or abort one.",
+                f"{JOBS_UNDER_WAY_MAX} jobs are under way: wait for one of them, or abort one.",
             )
-        del self._jobs[oldest]
-        self._by_key = {key: id for key, id in self._by_key.items() if id != oldest}
 
-    async def _work_off(self, job: Job) -> None:
-        at = trio.current_time()
-        for found in job.runs:
-            await trio.sleep_until(at)
-            if job.aborted:
-                break
-            # What was late is not caught up with.
-            at = trio.current_time() + 1 / job.asked.rate_per_s
-            await self._act_on(found, job)
-        job.runs = []
-        job.ended_at = self._now()
-
-    async def _act_on(self, found: FoundRun, job: Job) -> None:
-        while True:
-            why, may_wait = await self._left_alone(found, job)
-            if not may_wait or job.aborted:
-                break
-            await trio.sleep(STORE_WAIT_S)  # nothing was done: the job waits with the store
-        if why is None:
-            job.done += 1
-        else:
-            job.skipped[why] = job.skipped.get(why, 0) + 1
-
-    async def _left_alone(self, found: FoundRun, job: Job) -> tuple[str | None, bool]:
-        """Act on a run; returns why it was left alone (None: it was not), and whether that will
-        pass."""
-        asked = job.asked
+    async def _record(self, job: Job, runs: list[JobRun]) -> None:
+        """Its runs first, some with each commit; it is there, and begins, with the last of them."""
         try:
-            actor = Actor(f"{asked.actor.name} bulk:{job.id}", asked.actor.address)
-            order = Order(
-                asked.action, None, actor, asked.reason, move=asked.move, if_rev=found.if_rev
-            )
-            await self._engine.act(found.run_id, order)
-        except Refused as refused:
-            job.aborted = job.aborted or refused.problem is Problem.DRAINING
-            is_away = refused.problem is Problem.STORE_UNAVAILABLE
-            may_wait = is_away and not isinstance(refused, RefusedForDamage)
-            if not may_wait:
-                job.note(refused)
-            return refused.problem.value, may_wait
-        except Exception as error:  # noqa: BLE001 - a bug costs its run, not the engine
-            self._log("bulk-action-failed", job=job.id, run_id=found.run_id, exc_info=error)
-            return Problem.INTERNAL.value, False
-        return None, False
+            while len(runs) > ADDED_AT_ONCE:
+                some, runs = runs[:ADDED_AT_ONCE], runs[ADDED_AT_ONCE:]
+                await self._store.add_runs(job.id, some).wait()
+            self._refuse_to_begin(job.asked)  # others may have begun meanwhile
+        except BaseException:
+            self._tasks.start_soon(self._store.forget, job.id)
+            raise
+        self._store.add_runs(job.id, runs)
+        receipt = self._store.record(job)
+        self._jobs[job.id] = job
+        self._tasks.start_soon(self._begin_work, job, receipt)
+        self._untidy.set()
+        await receipt.wait()
 
-    def jobs(self, only: str | None = None) -> list[Job]:
-        """Every job that is remembered, the latest first; `only`: those for this client alone."""
-        jobs = reversed(self._jobs.values())
-        return [job for job in jobs if only is None or job.asked.only == only]
+    async def _begin_work(self, job: Job, receipt: Receipt) -> None:
+        await receipt.wait()
+        await self._work_off(job)
 
-    def abort(self, job_id: str, only: str | None = None) -> Job:
-        """Stop a job: what it has done stays done. Raises Refused (`not-found`, `not-possible`)."""
-        job = self.job(job_id, only)
-        if job.ended_at is not None:
-            raise Refused(Problem.NOT_POSSIBLE, f"The job is {job.state}.")
-        job.aborted = True
-        return job
+    # -- looking -------------------------------------------------------------------------------
 
-    def job(self, job_id: str, only: str | None = None) -> Job:
+    async def jobs(self, only: str | None, cursor: str | None, limit: int) -> list[Job]:
+        """The latest first, from just behind `cursor`; `only`: those for this client alone. Raises
+        Refused."""
+        found = await self._store.jobs(only, cursor, limit)
+        return [self._jobs.get(job.id, job) for job in found]
+
+    async def job(self, job_id: str, only: str | None = None) -> Job:
         """One job. Raises Refused (`not-found`), also for one that is not for `only` alone."""
-        job = self._jobs.get(job_id)
+        job = self._jobs.get(job_id) or await self._store.job(job_id)
         if job is None or (only is not None and job.asked.only != only):
             raise Refused(
                 Problem.NOT_FOUND,
-                f"There is no job {job_id[:64]!r}. The engine remembers {JOBS_KEPT_MAX} for each"
-                f" client and {JOBS_KEPT_MAX} for all, and none from before it started.",
+                f"There is no job {job_id[:64]!r}. Jobs are kept for"
+                f" {KEPT_MS // 86_400_000} days after their end.",
             )
         return job
+
+    async def came(self, job: Job) -> list[Came]:
+        """What came of the runs that it acted on; a moment old where that is much to count."""
+        known = self._counted.get(job.id)
+        if known is None or trio.current_time() >= known.good_until:
+            came = await self._store.came(job.id)
+            known = _Counted(came, trio.current_time() + job.done / COUNTED_PER_S)
+            self._counted[job.id] = known
+            while len(self._counted) > JOBS_UNDER_WAY_MAX:
+                del self._counted[next(iter(self._counted))]
+        return known.came
+
+    async def abort(self, job_id: str, actor: str, only: str | None = None) -> Job:
+        """Stop a job, durably: what it has done stays done. Raises Refused (`not-found`,
+        `not-possible`)."""
+        job = await self.job(job_id, only)
+        if job.ended_at is not None:
+            raise Refused(Problem.NOT_POSSIBLE, f"The job is {job.state}.")
+        if not job.aborted:
+            job.aborted, job.stopped_because = True, f"{actor} aborted it"
+        await self._store.record(job).wait()
+        return job
+
+    # -- forgetting ----------------------------------------------------------------------------
+
+    async def _tidy(self) -> None:
+        """Forget what has been kept long enough, or is too much, until cancelled."""
+        while True:
+            try:
+                kept = await self._store.kept()
+                for each in _too_old_or_many(kept, self._now() - KEPT_MS):
+                    await self._store.forget(each.id)
+            except Refused:  # it cannot be read there, as the log says
+                pass
+            self._untidy = trio.Event()
+            with trio.move_on_after(TIDIED_EVERY_S):
+                await self._untidy.wait()
+
+
+def _too_old_or_many(kept: list[KeptJob], ended_before: int) -> list[KeptJob]:
+    """Those that go: nobody's push out another's. `kept`: the earliest first."""
+    going: list[KeptJob] = []
+    jobs: dict[str | None, int] = {}
+    runs: dict[str | None, int] = {}
+    for each in reversed(kept):
+        jobs[each.only] = jobs.get(each.only, 0) + 1
+        runs[each.only] = runs.get(each.only, 0) + each.total
+        is_much = jobs[each.only] > JOBS_KEPT_MAX or runs[each.only] > RUNS_KEPT_MAX
+        if is_much or each.ended_at < ended_before:
+            going.append(each)
+    return going

@@ -11,13 +11,14 @@ from engine.ports.store import Away
 from engine.process.clock import Clock
 from engine.runs.limits.refusals import revision_changed, store_unavailable
 from engine.runs.live import LiveRun
+from engine.runs.stopped import Acted
 
 
 async def carry_out(
-    live: LiveRun, order: Order, clock: Clock, away: Away | None, why_not: WhyNot
+    live: LiveRun, order: Order, clock: Clock, away: Away | None, why_not: WhyNot, acted: Acted
 ) -> tuple[Run, Done]:
-    """Do it, durably; a dry run changes a copy. `away`: why nothing can be recorded now. Raises
-    Refused."""
+    """Do it, durably; a dry run changes a copy. `away`: why nothing can be recorded now. `acted` is
+    called in the passage that writes it. Raises Refused."""
     run = live.run
     _check(run, order)
     if not order.dry_run and away is not None:
@@ -27,6 +28,7 @@ async def carry_out(
     if not order.dry_run:
         live.call_elsewhere(done.moved)
         live.commit(change)
+        acted(run.root.generation)
     await (live.wait_durable() if order.dry_run else live.wait_all_durable())
     return change.run, done
 

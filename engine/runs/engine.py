@@ -55,7 +55,7 @@ from engine.runs.open.flow import let_go_when_durable
 from engine.runs.open.parent import ParentToken
 from engine.runs.outcomes import read_outcome, wait_for
 from engine.runs.shared import Shared
-from engine.runs.stopped import StoppedRuns
+from engine.runs.stopped import Acted, StoppedRuns
 from engine.runs.store_away import follow_store, would_record
 from engine.runs.sweep import sweep
 
@@ -358,9 +358,13 @@ class Engine:
 
     # -- operators -----------------------------------------------------------------------------
 
-    async def act(self, run_id: str, order: Order) -> tuple[Run | None, Done]:
+    async def act(
+        self, run_id: str, order: Order, acted: Acted = lambda generation: None
+    ) -> tuple[Run | None, Done]:
         """Carry an order out, durably; returns the run and what was done to which steps.
 
+        `acted` is called in the passage that writes it, with the root's generation (None: it was
+        not read): what that writes is durable with it.
         None for the run: a bug has stopped it, and it is not read here. Raises Refused.
         """
         if self.draining:
@@ -369,14 +373,15 @@ class Engine:
         if isinstance(live, Stopped) or (live is not None and live.run.parked):
             if await self.stopped.act(
                 live, order.action, order.actor, order.reason, step_id=order.step_id,
-                if_rev=order.if_rev, dry_run=order.dry_run,
+                if_rev=order.if_rev, dry_run=order.dry_run, acted=acted,
             ):  # fmt: skip
                 await self.memory.get_or_stopped(run_id)
             return None, Done([], [])
         if live is None:
             raise await self.gone_or(run_id, no_such_run(run_id))
         try:
-            return await carry_out(live, order, self.clock, self.store.away, self.targets.why_not)
+            away, why_not = self.store.away, self.targets.why_not
+            return await carry_out(live, order, self.clock, away, why_not, acted)
         except Exception as error:
             if order.dry_run or not self.stopped.park(live, error):
                 raise

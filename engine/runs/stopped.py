@@ -28,6 +28,8 @@ from engine.runs.limits.refusals import (
 )
 from engine.runs.live import LiveRun
 
+Acted = Callable[[int | None], object]
+"""Called in the passage that writes an action, with the root's generation; None: not read."""
 READ_AGAIN = (Action.RETRY, Action.RESUME)
 
 
@@ -144,6 +146,7 @@ class StoppedRuns:
         step_id: str | None,
         if_rev: int | None,
         dry_run: bool,
+        acted: Acted = lambda generation: None,
     ) -> bool:
         """Cancel a stopped run as it is; or have it read again, once its last request has ended.
 
@@ -167,7 +170,9 @@ class StoppedRuns:
         at = self._clock.steady_ms()
         if action is Action.CANCEL:
             if not dry_run:
-                await self._store.end_stopped(stopped, at, actor, reason).wait()
+                ended = self._store.end_stopped(stopped, at, actor, reason)
+                acted(None)
+                await ended.wait()
             return False
         if action not in READ_AGAIN:
             raise Refused(
@@ -185,7 +190,9 @@ class StoppedRuns:
             self._log_stop(run_id, error)
             raise engine_error(run_id, what_was_wrong(error)) from error
         if not dry_run:
-            await self._store.let_go_on(stopped, at, action, actor, reason).wait()
+            let_go_on = self._store.let_go_on(stopped, at, action, actor, reason)
+            acted(None)
+            await let_go_on.wait()
         return not dry_run
 
     async def _as_recorded(self, found: LiveRun | Stopped) -> Stopped:

@@ -12,6 +12,7 @@ from engine.ports.audit import AuditEntry
 from engine.ports.registry import Registered
 from engine.store import rows
 from engine.store.expiry import Expiry
+from engine.store.jobs import JobWrite
 from engine.store.journal import Entry
 from engine.store.pending import RunRows
 from engine.store.stops import Stop
@@ -116,10 +117,11 @@ class Commit:
         registered: Sequence[Registered] = (),
         audit: Sequence[AuditEntry | int] = (),
         expiries: Sequence[Expiry] = (),
+        jobs: Sequence[JobWrite] = (),
     ) -> None:
         self.entries, self.stops = entries, stops
         self.registered, self.audit = registered, audit
-        self.expiries = expiries
+        self.expiries, self.jobs = expiries, jobs
         self.owner, self.epoch = owner, epoch
         self.rows = RowsToWrite(pending, owner, epoch)
         self._caught_up = caught_up

@@ -28,6 +28,7 @@ from engine.ports.store import Stopped, Write
 from engine.store.away import Availability
 from engine.store.commit import Commit, Unwritable
 from engine.store.expiry import Expiry
+from engine.store.jobs import JobWrite
 from engine.store.journal import ENTRY_EVENTS_MAX, Entry, EventLine
 from engine.store.pending import LAG_S, RUNS_PER_COMMIT_MAX, Pending, absorb, count_move
 from engine.store.stops import Stop, What
@@ -66,6 +67,8 @@ class Batch:
         """What they did; a time: what is older is to go."""
         self.expiries: list[Expiry] = []
         """What goes, as its time has come."""
+        self.jobs: list[JobWrite] = []
+        """Bulk jobs."""
         self.asked = trio.Event()
         """Somebody waits for this batch: it is committed as soon as the writer is free."""
         self._moved = trio.Event()
@@ -73,7 +76,8 @@ class Batch:
     @property
     def is_empty(self) -> bool:
         """There is nothing to commit."""
-        return not (self.events or self.registered or self.audit or self.expiries)
+        others = self.registered or self.audit or self.expiries or self.jobs
+        return not (self.events or others)
 
     def entry(self, seq: int) -> Entry:
         """The entry into which event `seq` goes."""
@@ -246,6 +250,13 @@ class Writer:
         self._stirred.set()
         return batch
 
+    def job(self, it: JobWrite) -> Batch:
+        """Have the batch that gathers keep how a bulk job stands: with what is written in the same
+        passage."""
+        self._gathering.jobs.append(it)
+        self._stirred.set()
+        return self._gathering
+
     def is_settled(self, run_id: str) -> bool:
         """The tables know all of the run, and no stop of it is on its way."""
         return self._pending.is_settled(run_id)
@@ -323,6 +334,7 @@ class Writer:
             registered=batch.registered,
             audit=batch.audit,
             expiries=batch.expiries,
+            jobs=batch.jobs,
         )
 
     def _stop_run(self, found: Unwritable) -> None:

@@ -11,6 +11,8 @@ from engine.core.rules.hold import RATE_PER_S_MAX, HoldKind
 from engine.wire.view import HoldRow, RunRow, StepRow
 
 ACTOR_CHARACTERS_MAX = 64
+FIRST_MAX = 1_000
+"""Runs of a job that are looked at each second until they have ended."""
 ACTOR_PATTERN = f"[!-~](?:[ -~]{{0,{ACTOR_CHARACTERS_MAX - 2}}}[!-~])?"
 """Who acts, in the header `Atomic-Actor`: printable ASCII, no space at its ends."""
 Url = Annotated[str, Meta(max_length=2_048)]
@@ -110,6 +112,19 @@ class BulkRequest(Struct, frozen=True, forbid_unknown_fields=True, rename="camel
     """Of `retarget`: the URL that stands for another, or what such URLs begin with."""
     to: Url | UnsetType | None = UNSET
     """Of `retarget`: what it stands for."""
+    first: Annotated[int, Meta(ge=1, le=FIRST_MAX)] | UnsetType | None = UNSET
+    """Act on so many first, and on the rest only when all of them have completed. Left out of what
+    is sent where it is not given: older engines know no such member."""
+
+
+class FailedRuns(Struct, frozen=True, rename="camel"):
+    """Runs of a job that have failed the same way."""
+
+    http_status: int | None
+    """What the step at fault was answered last; None: nothing."""
+    error: str | None
+    """Then what kind of failure that was: `connect-timeout`."""
+    runs: int
 
 
 class BulkAnswer(Struct, frozen=True, rename="camel"):
@@ -142,9 +157,22 @@ class BulkAnswer(Struct, frozen=True, rename="camel"):
     reasons: dict[str, tuple[str, ...]] = {}
     """What runs were told that refused the action when their turn came: by the problem, up to five
     that differ."""
+    first: int | None = None
+    """So many it acts on first, and on the rest only when all of them have completed."""
+    first_completed: bool = False
+    """They have: it has gone on."""
+    stopped_because: str | None = None
+    """Of an aborted one: who aborted it, or why it stopped by itself."""
+    runs: dict[str, int] | None = None
+    """What came of those that it acted on: how the generation ended that it left them in, else the
+    state of the run, or `expired` (removed since). None: not counted, as in lists."""
+    failures: tuple[FailedRuns, ...] = ()
+    """Of these the failed ones."""
 
 
 class BulkList(Struct, frozen=True, rename="camel"):
-    """The jobs that the engine remembers, the latest first."""
+    """The jobs that the engine remembers, the latest first: a page of them."""
 
     jobs: tuple[BulkAnswer, ...]
+    next: str | None = None
+    """The cursor of the next page; None: this is the last."""

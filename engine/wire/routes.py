@@ -88,7 +88,8 @@ RETRIES = Route("GET", "/api/v1/retries", Role.READ, RetryPage, "What is tried n
                 ("q", "cursor", "limit"))
 BULK = Route("POST", "/api/v1/bulk", Role.OPERATE, BulkAnswer,
              "One action on every run that a filter finds.", body=BulkRequest, act="bulk")
-JOBS = Route("GET", "/api/v1/bulk", Role.READ, BulkList, "Bulk jobs.")
+JOBS = Route("GET", "/api/v1/bulk", Role.READ, BulkList, "Bulk jobs, the latest first.",
+             ("cursor", "limit"))
 JOB = Route("GET", "/api/v1/bulk/{id}", Role.READ, BulkAnswer, "A bulk job.")
 ABORT = Route("POST", "/api/v1/bulk/{id}/abort", Role.OPERATE, BulkAnswer,
               "Stop a bulk job; what it has done stays done.", body=NoMembers, act="bulk abort")

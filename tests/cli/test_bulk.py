@@ -8,22 +8,9 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.client.fake_engine import RUN, Atomic, FakeEngine, answer, refusal
+from tests.cli.bulk_answers import DONE, JOB, RETRY, WOULD
+from tests.client.fake_engine import Atomic, FakeEngine, answer, refusal
 
-WOULD = {
-    "id": None, "state": "dry-run", "action": "retry", "q": "is:failed", "matched": 12, "total": 11,
-    "done": 0, "skipped": {"it is paused": 1}, "ratePerS": 20, "sample": ["01A"],
-    "sampleRuns": [RUN],
-}  # fmt: skip
-JOB = WOULD | {
-    "id": "01J", "state": "running", "actor": "ada@laptop", "reason": "up\x1b",
-    "startedAt": "2026-11-23T12:00:00.000Z", "sample": [], "sampleRuns": [],
-}  # fmt: skip
-DONE = JOB | {
-    "state": "done", "done": 10, "skipped": {"it is paused": 1, "revision-changed": 1},
-    "reasons": {},
-}  # fmt: skip
-RETRY = ("bulk", "retry", "--filter", "is:failed")
 DRY = [
     "12 runs match is:failed",
     "retry would act on 11, 550 ms at 20 each second",
@@ -129,7 +116,14 @@ def test_the_right_number_asks_nobody(atomic: Atomic):
     assert result.stdout.splitlines()[-1].startswith("retry done: 10 of 11 runs")
     answers = [answer(WOULD), answer(JOB, 202), answer(DONE)]
     result = atomic(*RETRY, "--yes", "12", "--json", answers=answers)
-    assert json.loads(result.stdout) == DONE | {"address": None, "endedAt": None}
+    told: dict[str, object] = {
+        "first": None,
+        "firstCompleted": False,
+        "stoppedBecause": None,
+        "runs": None,
+    }
+    told |= {"address": None, "endedAt": None, "failures": []}
+    assert json.loads(result.stdout) == DONE | told
 
 
 def test_more_runs_at_the_last_moment_are_the_engines_to_refuse(atomic: Atomic):
@@ -178,8 +172,8 @@ def test_a_job_that_was_aborted_is_a_failure(atomic: Atomic):
 
 
 def test_a_job_that_is_forgotten_is_told(atomic: Atomic):
-    """An engine that has started anew knows none."""
-    gone = refusal("not-found", "There is no job '01J'. The engine remembers the last 50.")
+    """After 30 days; or by an engine of before jobs were recorded, which has started anew."""
+    gone = refusal("not-found", "There is no job '01J'.")
     result = atomic(*RETRY, "--yes", "12", answers=[answer(WOULD), answer(JOB, 202), gone])
     assert result.exit_code == 4
     assert "There is no job '01J'" in result.stderr
@@ -207,6 +201,11 @@ def test_urls_are_for_moves(atomic: Atomic, engine: FakeEngine):
         (*RETRY, "--dry-run", "--yes", "1"),
         ("bulk", "abort", "."),
         ("bulk", "follow", ""),
+        ("bulk", "show", ".."),
+        ("bulk", "list", "--limit", "501"),
+        (*RETRY, "--first", "0"),
+        (*RETRY, "--first", "1001"),
+        ("bulk", "cancel", "--filter", "is:live", "--first", "1"),
     ],
 )
 def test_what_makes_no_sense_is_refused(atomic: Atomic, engine: FakeEngine, arguments: Any):

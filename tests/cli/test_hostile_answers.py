@@ -34,6 +34,7 @@ ASKS: dict[str, tuple[str, ...]] = {
     "retarget": ("01A", "--from", "http://a/", "--to", "http://b/"),
     "hold": ("client", "shop"), "release": ("client", "shop"),
     "bulk list": (), "bulk abort": ("J",), "bulk follow": ("J",),
+    "bulk show": ("J",),
     "bulk retry": ("--filter", "is:failed", "--dry-run"),
     "bulk pause": ("--filter", "is:live", "--yes", "1"),
     "bulk resume": ("--filter", "is:live", "--yes", "9"),

@@ -54,7 +54,7 @@ async def test_runs_that_failed_are_found_looked_at_and_retried(
         done = await atomic(
             *("bulk", "retry", "--filter", q, "--yes", "3", "--rate", "100", "--as", "ada")
         )
-        assert (done.exit_code, done.stdout.splitlines()[-1]) == (0, "retry done: 3 of 3 runs")
+        assert (done.exit_code, done.stdout.splitlines()[-2]) == (0, "retry done: 3 of 3 runs")
 
         async def all_completed() -> bool:
             page = await shop.read(f"/runs?client={shop.name}&status=completed")

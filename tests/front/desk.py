@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -12,14 +12,21 @@ import pytest
 import trio
 
 from engine import wire
+from engine.core.access.token import Token
 from engine.core.errors import Refused
 from engine.core.events import Actor
 from engine.core.rules.action import Action, Order
+from engine.front.access.who import Who
 from engine.front.api import bulk
 from engine.jobs.bulk import Bulk
 from engine.ports.caller import AllTargets
+from engine.ports.jobs import Came, CameTo, Job, JobRun, KeptJob, RunEnd
 from engine.ports.views import RunQuery, RunRecord, RunsFound
-from tests.world import FakeClock
+from engine.runs.stopped import Acted
+from engine.store.sqlite.views.jobs import SqliteJobs
+from engine.store.sqlite.views.views import SqliteViews
+from engine.telemetry.log import Log
+from tests.world import FakeClock, World
 
 _RECORD = RunRecord(
     id="", client="shop", workflow="w", key="k", state="failed", rev=1, dismissed=False, steps=1,
@@ -31,6 +38,100 @@ _RECORD = RunRecord(
 def run(id: str, state: str = "failed", **members: Any) -> RunRecord:
     """A run that a filter finds."""
     return msgspec.structs.replace(_RECORD, id=id, state=state, **members)
+
+
+class NoTokens:
+    """No token is asked for."""
+
+    tokens: Mapping[str, Token] = {}
+
+
+class Written:
+    """What is kept at once."""
+
+    durable = True
+
+    async def wait(self) -> None:
+        await trio.lowlevel.checkpoint()
+
+    async def wait_unless_away(self) -> bool:
+        await trio.lowlevel.checkpoint()
+        return True
+
+
+class Shelved:
+    """Jobs as a store keeps them, without a file."""
+
+    def __init__(self) -> None:
+        self.file_id = "f1"
+        self.away = None
+        self.records: dict[str, bytes] = {}
+        self.lists: dict[str, dict[str, int | None]] = {}
+        self.came_to: dict[str, dict[str, CameTo]] = {}
+        self.states: dict[str, str | None] = {}
+        """How runs have ended; one that is not here has completed."""
+
+    def add_runs(self, job_id: str, runs: Sequence[JobRun]) -> Written:
+        self.lists.setdefault(job_id, {}).update((run.run_id, run.if_rev) for run in runs)
+        return Written()
+
+    def record(self, job: Job, came_to: CameTo | None = None) -> Written:
+        self.records[job.id] = msgspec.json.encode(job)
+        if came_to is not None:
+            self.came_to.setdefault(job.id, {})[came_to.run_id] = came_to
+        return Written()
+
+    async def forget(self, job_id: str) -> None:
+        self.records.pop(job_id, None)
+        self.lists.pop(job_id, None)
+
+    def _all(self) -> list[Job]:
+        return [msgspec.json.decode(it, type=Job) for _, it in sorted(self.records.items())]
+
+    async def under_way(self) -> list[Job]:
+        return [job for job in self._all() if job.ended_at is None]
+
+    async def unbegun(self) -> list[str]:
+        return [job_id for job_id in self.lists if job_id not in self.records]
+
+    async def kept(self) -> list[KeptJob]:
+        ended = [
+            KeptJob(job.id, job.asked.only, job.total, job.ended_at)
+            for job in self._all()
+            if job.ended_at is not None
+        ]
+        return sorted(ended, key=lambda it: (it.ended_at, it.id))
+
+    async def job(self, job_id: str) -> Job | None:
+        return next((job for job in self._all() if job.id == job_id), None)
+
+    async def job_of_key(self, only: str | None, key: str) -> Job | None:
+        await trio.lowlevel.checkpoint()
+        wanted = (only, key)
+        return next((it for it in self._all() if (it.asked.only, it.asked.key) == wanted), None)
+
+    async def jobs(self, only: str | None, cursor: str | None, limit: int) -> list[Job]:
+        found = [job for job in self._all() if only in (None, job.asked.only)]
+        return [job for job in reversed(found) if cursor is None or job.id < cursor][:limit]
+
+    async def to_do(self, job_id: str, after: str, limit: int) -> list[JobRun]:
+        await trio.lowlevel.checkpoint()
+        done = self.came_to.get(job_id, {})
+        listed = list(self.lists.get(job_id, {}).items())
+        behind = 1 + [run_id for run_id, _ in listed].index(after) if after else 0
+        return [JobRun(*it) for it in listed[behind:] if it[0] not in done][:limit]
+
+    def _acted(self, job_id: str) -> list[str]:
+        came_to = self.came_to.get(job_id, {})
+        return [run_id for run_id, it in came_to.items() if it.refused is None]
+
+    async def came(self, job_id: str) -> list[Came]:
+        states = [self.states.get(run_id, "completed") for run_id in self._acted(job_id)]
+        return [Came(it or "running", states.count(it)) for it in dict.fromkeys(states)]
+
+    async def ends(self, job_id: str, limit: int) -> list[RunEnd]:
+        acted = self._acted(job_id)[:limit]
+        return [RunEnd(run_id, self.states.get(run_id, "completed")) for run_id in acted]
 
 
 class Barred(AllTargets):
@@ -56,7 +157,17 @@ class Desk:
         self.targets = Barred()
         self.takes_s = 0.0
         self.logged: list[tuple[str, dict[str, Any]]] = []
-        self.bulk = Bulk(self.find, self, FakeClock(), self.log)
+        self.tokens: dict[str, Token] = {}
+        self.token = ""
+        """With which jobs are asked for."""
+        self.store = Shelved()
+        self.clock = FakeClock()
+        self.bulk = self.engine()
+
+    def engine(self) -> Bulk:
+        """The jobs of another engine on the same store."""
+        logs = self.log, self.log, self.log
+        return Bulk(self.find, self.store, self, self, self.clock, *logs)
 
     async def find(self, query: RunQuery) -> RunsFound:
         """Pages that come short, as those of a filter may."""
@@ -67,13 +178,14 @@ class Desk:
         found = tuple(self.runs[begin:end])
         return RunsFound(found, 0, True, str(end) if end < len(self.runs) else None)
 
-    async def act(self, run_id: str, order: Order) -> None:
+    async def act(self, run_id: str, order: Order, acted: Acted) -> None:
         self.acts.append((trio.current_time(), run_id))
         self.said.append((order.action, order.actor, order.reason))
         self.revs[run_id] = order.if_rev
         await trio.sleep(self.takes_s)
         if run_id in self.troubles:
             raise self.troubles[run_id]
+        acted(1)
 
     def log(self, event: str, **values: Any) -> None:
         self.logged.append((event, values))
@@ -85,7 +197,8 @@ class Desk:
         token that is bound to this client."""
         asked = {"action": "retry", "q": "is:failed", "expect": len(self.runs), **members}
         body = json.dumps(asked).encode()
-        return await bulk.ask(self.bulk, body, Actor("ada", "::1"), key, only)
+        who = Who(client=only, token=self.token)
+        return await bulk.ask(self.bulk, body, Actor("ada", "::1"), key, who)
 
     async def refusal(
         self, key: str | None = None, *, only: str | None = None, **members: Any
@@ -98,19 +211,35 @@ class Desk:
     async def ended(self, job_id: str | None) -> wire.BulkAnswer:
         """The job once it has ended."""
         assert job_id is not None
-        while self.bulk.job(job_id).ended_at is None:
+        while (await self.bulk.job(job_id)).ended_at is None:
             await trio.sleep(0.01)
-        return bulk.answer_of(self.bulk.job(job_id))
+        return await self.shown(job_id)
+
+    async def shown(self, job_id: str | None) -> wire.BulkAnswer:
+        """The job as it is shown."""
+        job = await self.bulk.job(job_id or "")
+        return bulk.answer_of(job, await self.bulk.came(job))
+
+    async def jobs(self, only: str | None = None) -> list[str]:
+        """The ids of all that are kept, the latest first."""
+        return [job.id for job in await self.bulk.jobs(only, None, 1 << 20)]
 
 
 @asynccontextmanager
 async def working(desk: Desk) -> AsyncIterator[Desk]:
     """The desk's jobs at work."""
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(desk.bulk.run)
+        await nursery.start(desk.bulk.run)
         yield desk
         desk.bulk.close()
 
 
 def many(count: int) -> Desk:
     return Desk(*(run(f"R{number}") for number in range(count)))
+
+
+def jobs_of(it: World) -> Bulk:
+    """The jobs of a world, on its own store."""
+    quiet: Log = lambda event, **values: None  # noqa: E731
+    views, jobs = SqliteViews(it.store), SqliteJobs(it.store)
+    return Bulk(views.runs, jobs, it.engine, NoTokens(), FakeClock(), quiet, quiet, quiet)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +19,15 @@ from engine.core.model import OPEN, StepState
 from engine.core.outcome import Answered, Outcome
 from engine.core.retry import RetryPolicy
 from engine.core.rules.action import FITS, Action
+from engine.front.access.who import Who
 from engine.front.api import bulk
-from engine.jobs.bulk import JOBS_KEPT_MAX, REASON_CHARACTERS_MAX, REASONS_KEPT_MAX, Bulk
+from engine.jobs.bulk import JOBS_UNDER_WAY_MAX
+from engine.jobs.work import REASON_CHARACTERS_MAX, REASONS_KEPT_MAX
 from engine.ports.caller import Invocation
 from engine.ports.views import RunQuery
 from engine.store.sqlite.views.views import SqliteViews
-from tests.front.desk import Desk, many, run, working
-from tests.world import EPOCH_MS, FakeClock, ok, recorded, world
+from tests.front.desk import Desk, jobs_of, many, run, working
+from tests.world import EPOCH_MS, ok, recorded, world
 
 
 async def test_every_run_once_and_no_faster_than_the_rate(autojump_clock: object) -> None:
@@ -118,7 +121,7 @@ async def test_a_move_to_what_may_not_be_called_is_refused(only: str | None, *, 
     refused = await desk.refusal(**MOVE, dryRun=dry, only=only)
     assert refused.problem is Problem.NOT_POSSIBLE
     assert refused.detail == "http://app/v2: the address 8.8.8.8 may not be called."
-    assert [*desk.queries, *desk.bulk.jobs()] == []
+    assert [*desk.queries, *await desk.jobs()] == []
 
 
 async def test_dismissed_runs_are_not_dismissed_again() -> None:
@@ -144,19 +147,19 @@ async def test_a_dry_run_changes_nothing(autojump_clock: object) -> None:
         assert (dry.id, dry.state, dry.matched, dry.total) == (None, "dry-run", 25, 25)
         assert dry.sample == tuple(f"R{n}" for n in range(10))
         assert tuple(row.id for row in dry.sample_runs) == dry.sample
-        assert desk.bulk.jobs() == []
+        assert await desk.jobs() == []
         await trio.sleep(10)
     assert desk.acts == []
 
 
 async def test_more_than_expected_are_refused() -> None:
     """Who saw four does not mean five; fewer are fine."""
-    desk = many(5)
-    refused = await desk.refusal(expect=4)
-    assert (refused.problem, refused.members) == (Problem.REVISION_CHANGED, {"matched": 5})
-    assert "5 runs match now, not 4" in refused.detail
-    assert desk.bulk.jobs() == []
-    assert (await desk.ask(expect=6)).matched == 5
+    async with working(many(5)) as desk:
+        refused = await desk.refusal(expect=4)
+        assert (refused.problem, refused.members) == (Problem.REVISION_CHANGED, {"matched": 5})
+        assert "5 runs match now, not 4" in refused.detail
+        assert await desk.jobs() == []
+        assert (await desk.ask(expect=6)).matched == 5
 
 
 BAD: list[tuple[dict[str, Any], str | None, int | None]] = [
@@ -193,7 +196,7 @@ async def test_what_is_not_valid(
 async def test_a_body_that_is_no_job(body: bytes) -> None:
     """It is refused in words, also when it is too deep to read."""
     with pytest.raises(Refused, match="The job is not valid"):
-        await bulk.ask(many(1).bulk, body, Actor("ada"), None)
+        await bulk.ask(many(1).bulk, body, Actor("ada"), None, Who())
 
 
 async def test_refusals_are_counted(autojump_clock: object) -> None:
@@ -239,24 +242,33 @@ async def test_what_was_at_rest_must_be_so_still(autojump_clock: object) -> None
     }
 
 
-async def test_an_engine_that_stops_ends_the_job(autojump_clock: object) -> None:
-    """The first refusal because of it is the last: what is left is found by the same filter."""
+async def test_an_engine_that_stops_ends_no_job(autojump_clock: object) -> None:
+    """The first refusal because of it is the last, and is none: the next engine acts on that run
+    and the rest, and on no other."""
     async with working(many(5)) as desk:
         desk.troubles["R2"] = Refused(Problem.DRAINING, "Stopping.")
-        job = await desk.ended((await desk.ask()).id)
-    assert (job.state, job.done, job.skipped) == ("aborted", 2, {"draining": 1})
+        begun = await desk.ask()
+        await trio.sleep(10)
+        job = await desk.shown(begun.id)
+        assert (job.state, job.done, job.skipped) == ("running", 2, {})
     assert len(desk.acts) == 3
+    desk.troubles.clear()
+    desk.bulk = desk.engine()
+    async with working(desk):
+        job = await desk.ended(begun.id)
+    assert (job.state, job.done, job.skipped) == ("done", 5, {})
+    assert [run_id for _, run_id in desk.acts[3:]] == ["R2", "R3", "R4"]
 
 
 async def test_after_the_close_nothing_begins(autojump_clock: object) -> None:
-    """A job under way ends where it is, and a new one is refused rather than never begun."""
+    """A job under way stops where it is, and a new one is refused rather than never begun."""
     async with working(many(100)) as desk:
         job = await desk.ask(ratePerS=1)
         await trio.sleep(2.5)
     assert len(desk.acts) == 3
     refused = await desk.refusal()
     assert refused.problem is Problem.DRAINING
-    assert [each.id for each in desk.bulk.jobs()] == [job.id]
+    assert await desk.jobs() == [job.id]
 
 
 async def test_abort(autojump_clock: object) -> None:
@@ -265,17 +277,18 @@ async def test_abort(autojump_clock: object) -> None:
         begun = await desk.ask(ratePerS=1)
         assert begun.id is not None
         await trio.sleep(2.5)
-        assert desk.bulk.abort(begun.id).state == "running"
+        assert (await desk.bulk.abort(begun.id, "bob")).state == "running"
         job = await desk.ended(begun.id)
         assert (job.state, job.done, job.total) == ("aborted", 3, 100)
+        assert job.stopped_because == "bob aborted it"
         await trio.sleep(10)
         assert len(desk.acts) == 3
         with pytest.raises(Refused, match="The job is aborted") as caught:
-            desk.bulk.abort(begun.id)
+            await desk.bulk.abort(begun.id, "bob")
         assert caught.value.problem is Problem.NOT_POSSIBLE
-        for call in (desk.bulk.abort, desk.bulk.job):
+        for call in (partial(desk.bulk.abort, actor="bob"), desk.bulk.job):
             with pytest.raises(Refused) as unknown:
-                call("none")
+                await call("none")
             assert unknown.value.problem is Problem.NOT_FOUND
 
 
@@ -298,7 +311,7 @@ async def test_with_a_key_a_job_is_begun_once(autojump_clock: object) -> None:
         assert (await desk.ask("k", dryRun=True)).state == "dry-run"
         await desk.ended(other.id)
     assert {answer.id for answer in answers} == {again.id}
-    assert again == ended
+    assert (again.id, again.state, again.done) == (ended.id, "done", 3)
     assert other.id != again.id
     assert len(desk.acts) == 3 + 4
 
@@ -306,69 +319,35 @@ async def test_with_a_key_a_job_is_begun_once(autojump_clock: object) -> None:
 @pytest.mark.parametrize("members", [{"action": "dismiss"}, {"q": "is:stuck"}])
 async def test_a_key_names_one_job(members: dict[str, Any]) -> None:
     """Another action, or another filter, under the same key is a mistake of the caller's."""
-    desk = many(1)
-    await desk.ask("k")
-    refused = await desk.refusal("k", **members)
+    async with working(many(1)) as desk:
+        await desk.ask("k")
+        refused = await desk.refusal("k", **members)
     assert refused.problem is Problem.KEY_REUSED
 
 
-async def test_the_last_jobs_are_remembered(autojump_clock: object) -> None:
-    """The latest first; of too many the oldest that has ended is forgotten, and its key with it."""
-    async with working(many(1)) as desk:
-        first = await desk.ended((await desk.ask("first")).id)
-        ids = [first.id]
-        for number in range(JOBS_KEPT_MAX):
-            job = await desk.ask(str(number))
-            ids.append((await desk.ended(job.id)).id)
-        assert [job.id for job in desk.bulk.jobs()] == ids[:0:-1]
-        again = await desk.ask("first")
-        assert again.id not in ids
-        await desk.ended(again.id)
-
-
-async def test_a_job_under_way_is_never_forgotten(autojump_clock: object) -> None:
-    """It could not be aborted any more; when nothing else can be forgotten no job begins."""
+async def test_of_those_under_way_there_are_so_many(autojump_clock: object) -> None:
+    """With as many under way no other begins; when one of them has ended one does."""
     async with working(many(100)) as desk:
-        ids = [(await desk.ask(ratePerS=1)).id for _ in range(JOBS_KEPT_MAX)]
+        ids = [(await desk.ask(ratePerS=1)).id for _ in range(JOBS_UNDER_WAY_MAX)]
         refused = await desk.refusal()
         assert refused.problem is Problem.NOT_POSSIBLE
         assert ids[20] is not None
-        desk.bulk.abort(ids[20])
+        await desk.bulk.abort(ids[20], "bob")
         await desk.ended(ids[20])
         new = await desk.ask(ratePerS=1)
-        known = [job.id for job in desk.bulk.jobs()]
-        assert known == [new.id, *(id for id in reversed(ids) if id != ids[20])]
+        assert await desk.jobs() == [new.id, *reversed(ids)]
 
 
-async def test_jobs_of_one_client_push_out_no_others(autojump_clock: object) -> None:
-    """So many are remembered of each client's, and of those for all; nor does one that has as many
-    under way keep others from theirs."""
-    async with working(many(1)) as desk:
-        kept: dict[str | None, list[str | None]] = {}
-        for only in ("shop", None, "cafe"):
-            for number in range(JOBS_KEPT_MAX + (only == "cafe")):
-                job = await desk.ask(str(number), only=only)
-                kept.setdefault(only, []).insert(0, (await desk.ended(job.id)).id)
-        first = kept["cafe"].pop()
-        assert {only: [job.id for job in desk.bulk.jobs(only)] for only in ("shop", "cafe")} == {
-            only: kept[only] for only in ("shop", "cafe")
-        }
-        assert {job.id for job in desk.bulk.jobs()} == {*kept["shop"], *kept["cafe"], *kept[None]}
-        assert (await desk.ask("0", only="shop")).id == kept["shop"][-1], "its keys too"
-        assert (await desk.ask("0", only="cafe")).id != first
+async def test_a_client_with_as_many_under_way_keeps_others_from_none(
+    autojump_clock: object,
+) -> None:
+    """So many are under way of each client's, and of those for all."""
     async with working(many(100)) as desk:
-        for _ in range(JOBS_KEPT_MAX):
+        for _ in range(JOBS_UNDER_WAY_MAX):
             await desk.ask(only="cafe", ratePerS=1)
         assert (await desk.refusal(only="cafe")).problem is Problem.NOT_POSSIBLE
         await desk.ask(only="shop", ratePerS=1)
         await desk.ask(ratePerS=1)
-
-
-async def test_jobs_that_have_ended_hold_no_ids(autojump_clock: object) -> None:
-    """Fifty jobs of a hundred thousand runs would be hundreds of megabytes."""
-    async with working(many(3)) as desk:
-        job = await desk.ended((await desk.ask()).id)
-        assert (job.total, [each.runs for each in desk.bulk._jobs.values()]) == (3, [[]])
 
 
 async def test_a_job_of_no_run_ends_at_once() -> None:
@@ -376,9 +355,8 @@ async def test_a_job_of_no_run_ends_at_once() -> None:
     async with working(many(0)) as desk:
         begun = await desk.ask()
         await wait_all_tasks_blocked()
-        assert begun.id is not None
-        job = desk.bulk.job(begun.id)
-        assert (job.state, job.matched, job.total, job.done) == ("done", 0, 0, 0)
+        job = await desk.shown(begun.id)
+        assert (job.state, job.matched, job.total, job.done, job.runs) == ("done", 0, 0, 0, {})
 
 
 async def test_with_an_engine(autojump_clock: object, path: Path) -> None:
@@ -391,7 +369,7 @@ async def test_with_an_engine(autojump_clock: object, path: Path) -> None:
 
     async with world(path, app) as it:
         views = SqliteViews(it.store)
-        jobs = Bulk(views.runs, it.engine, FakeClock(), lambda *_, **__: None)
+        jobs = jobs_of(it)
         policy = RetryPolicy(count=1, back_off_ms=1_000, jitter=0)
         for number in range(4):
             posted = recorded(await it.post(key=f"k{number}", retry=policy))
@@ -399,13 +377,13 @@ async def test_with_an_engine(autojump_clock: object, path: Path) -> None:
         asked = {"action": "retry", "q": "is:failed", "expect": 4, "ratePerS": 1}
         mended = True
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(jobs.run)
-            job = await bulk.ask(jobs, json.dumps(asked).encode(), Actor("ada"), None)
+            await nursery.start(jobs.run)
+            job = await bulk.ask(jobs, json.dumps(asked).encode(), Actor("ada"), None, Who())
             runs = (await views.runs(RunQuery(newest_first=False))).runs
             await it.act(runs[2].id, Action.RETRY, actor=Actor("bob"))
             await trio.sleep(10)
+            done = await jobs.job(str(job.id))
             jobs.close()
-        done = jobs.job(str(job.id))
         states = [record.state for record in (await views.runs(RunQuery(newest_first=False))).runs]
     assert (done.state, done.done, done.skipped) == ("done", 3, {"revision-changed": 1})
     assert states == ["completed", "completed", "failed", "completed"]
@@ -436,6 +414,6 @@ async def test_a_job_waits_for_a_store_that_is_away(autojump_clock: object) -> N
         begun = await desk.ask(ratePerS=1000)
         await trio.sleep(5)
         assert begun.id is not None
-        desk.bulk.abort(begun.id)
+        await desk.bulk.abort(begun.id, "bob")
         done = await desk.ended(begun.id)
         assert (done.state, done.skipped) == ("aborted", {"store-unavailable": 1})

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from engine.core.errors import Problem
-from engine.jobs import bulk
-from engine.jobs.bulk import RUNS_MAX
+from engine.jobs import plan
+from engine.jobs.plan import RUNS_MAX
 from engine.wire import BEYOND_A_JOB
 from tests.front.desk import many, run, working
 
@@ -15,7 +15,7 @@ async def test_a_job_takes_the_first_of_too_many(
     monkeypatch: pytest.MonkeyPatch, autojump_clock: object
 ) -> None:
     """As many as it takes, the oldest; the others are counted, and told to be left alone."""
-    monkeypatch.setattr(bulk, "RUNS_MAX", 5)
+    monkeypatch.setattr(plan, "RUNS_MAX", 5)
     desk = many(8)
     desk.runs.insert(2, run("done", "completed"))
     dry = await desk.ask(dryRun=True)
@@ -31,7 +31,7 @@ async def test_a_job_takes_the_first_of_too_many(
 
 async def test_more_than_can_be_counted_are_nobodys_wish(monkeypatch: pytest.MonkeyPatch) -> None:
     """What matches beyond it was not looked at, and so is not meant whatever is expected."""
-    monkeypatch.setattr(bulk, "COUNTED_MAX", 5)
+    monkeypatch.setattr(plan, "COUNTED_MAX", 5)
     desk = many(10)
     refused = await desk.refusal(expect=10)
     assert "6 or more runs match now" in refused.detail
@@ -41,6 +41,6 @@ async def test_more_than_can_be_counted_are_nobodys_wish(monkeypatch: pytest.Mon
 async def test_steps_are_read_for_the_sample_alone() -> None:
     """They cost most of a plan: of 100,000 runs only some are told by name."""
     desk = many(20)
-    plan = await desk.ask(dryRun=True)
-    assert (len(plan.sample), plan.total) == (10, 20)
+    dry = await desk.ask(dryRun=True)
+    assert (len(dry.sample), dry.total) == (10, 20)
     assert [query.without_steps for query in desk.queries] == [False] * 4 + [True] * 3

@@ -18,6 +18,8 @@ TO_M002 = (
     "DROP TABLE expired",
     "DROP TABLE carried",
     "ALTER TABLE engine DROP COLUMN floor",
+    "DROP TABLE job",
+    "DROP TABLE job_run",
     "DELETE FROM _sqlite_migrations WHERE name > 'm003'",
 )
 TO_M001 = (

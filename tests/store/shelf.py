@@ -11,7 +11,9 @@ from engine.core.events import PayloadDiffered
 from engine.core.filter import Compare, Field, Is, Term
 from engine.core.machine import Change
 from engine.core.model import ENDED, DelayBy, PauseReason, Run, Step, StepSpec, StepState, rebuild
+from engine.ports.jobs import CameTo, JobRun
 from engine.ports.store import Write
+from engine.store.jobs import JobWrite
 from engine.store.rows import wake_at
 from tests.store.support import store_at
 
@@ -29,6 +31,12 @@ EXCERPTS = (
     "Stra\u00dfe gesperrt: \u00dcBER",
     None,
 )
+
+
+ACTED = {"J1": ("010003", "010007", "010100"), "J2": ("010007",)}
+REFUSED = {"J1": ("010004",)}
+"""Runs, by the bulk job that acted on them, or left them alone when their turn came."""
+NOT_COME_TO = {"J1": ("010005",)}
 
 
 def a_step(run_id: str, ordinal: int = 0, **members: object) -> Step:
@@ -112,6 +120,14 @@ async def fill(path: Path, runs: list[Run]) -> None:
             change = Change(run, touched=dict(run.steps))
             change.events.append(PayloadDiffered(1, run.id, b"f"))
             store.write(Write(change))
+        for jobs, refused in ((ACTED, None), (REFUSED, "not-possible")):
+            for job, ids in jobs.items():
+                for run_id in ids:
+                    store.writer.job(JobWrite(job, runs=[JobRun(run_id, None)]))
+                    came_to = CameTo(run_id, NOW, 1, refused)
+                    store.writer.job(JobWrite(job, came_to=came_to))
+        for job, ids in NOT_COME_TO.items():
+            store.writer.job(JobWrite(job, runs=[JobRun(run_id, None) for run_id in ids]))
         await store.writer.wait_rows()
 
 
@@ -161,6 +177,9 @@ def _plainly(term: Term, run: Run, now: int) -> bool:
         case Field.CAUSE:
             need = stuck(run)
             return need is not None and fits(f"{term.text}*", need.cause)
+        case Field.JOB:
+            job, _, refused = term.text.partition("/")
+            return run.id in (REFUSED if refused else ACTED).get(job, ())
         case Field.TEXT:
             told = (spec.workflow, spec.key, run.client, run.id)
             return any(fits(term.text, text.lower(), within=True) for text in told)

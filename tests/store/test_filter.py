@@ -88,6 +88,7 @@ TEXTS = [
     *("host:evil.example.com", "host:app*", "host:APP:*", "host:*.com", "host:*/*", "host:[*"),
     *("try:0", "try:3", "try:>3", "try:<3", "try:>0", "try:<1"),
     *("due:<1m", "due:>1m", "due:<10s", "due:>10s", "due:<0s", "due:>0ms"),
+    *("job:J1", "job:J2", "job:J1/refused", "job:J2/refused", "job:J3"),
     *("age:>1h", "age:<1h", "age:<0s", "age:>0s"),
     *("code:200", "code:404", "code:2xx", "code:5xx", "code:1xx", "code:302"),
     *("error:declined", "error:DECLINED*funds", "error:answered", "error:dns", "error:0%"),
@@ -137,6 +138,7 @@ def test_the_shelf_has_what_is_looked_for(shelf: Shelf) -> None:
     empty = {text for text, count in counts.items() if count in (0, RUNS)}
     assert empty == {
         *("wf:nothing", "step:send?1?", "step:SENDMAIL", "host:evil.example.com", "host:*/*"),
+        *("job:J3", "job:J2/refused"),
         *("age:<0s", "code:1xx", "code:302", "*", '"- "'),
         *("error:ofxit", "error:\u00e4", r"error:0\%"),
     }

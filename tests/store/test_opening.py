@@ -21,6 +21,7 @@ from engine.store.sqlite.schema import (
     EXCERPTS,
     EXPIRED,
     HELD,
+    JOBS,
     MAY_POST,
     MOVES,
     OF_CLIENT,
@@ -74,7 +75,7 @@ async def test_every_table_is_strict(path: Path) -> None:
             for row in store._connection.execute("PRAGMA table_list")
             if row["type"] == "table" and not row["name"].startswith(("sqlite_", "_sqlite"))
         }
-    named = re.findall(r"CREATE TABLE (\w+)", TABLES + REGISTRY + AUDIT + EXPIRED + CARRIED)
+    named = re.findall(r"CREATE TABLE (\w+)", TABLES + REGISTRY + AUDIT + EXPIRED + CARRIED + JOBS)
     assert sorted(tables) == sorted(named)
     assert all(row["strict"] for row in tables.values())
     assert {n for n, row in tables.items() if not row["wr"]} == {"engine", "journal", "carried"}
@@ -89,7 +90,7 @@ async def test_fresh_schema_equals_the_migrated_one(path: Path) -> None:
     fresh = sqlite3.connect(":memory:")
     for statement in split_statements(
         f"{TABLES}{STUCK}{MAY_POST};{STOPPED}{MOVES}{EXCERPTS}{REGISTRY}{HELD};{OF_CLIENT}{AUDIT}"
-        f"{EXPIRED}{TRACES};\n{PAUSES};\n{CARRIED}"
+        f"{EXPIRED}{TRACES};\n{PAUSES};\n{CARRIED}{JOBS}"
     ):
         fresh.execute(statement)
     wanted = fresh.execute(schema).fetchall()
@@ -119,6 +120,7 @@ async def test_migrations_are_recorded_once(path: Path) -> None:
                 "m012_traces",
                 "m013_pauses_counted_once",
                 "m014_floor_of_the_journal",
+                "m015_jobs",
             ]
             assert migrations.pending(Database(store._connection)) == []
 

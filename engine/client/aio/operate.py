@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from typing import TypeVar
 
+from msgspec import UNSET
+
 from engine import wire
 from engine.client.aio.events import AsyncEvents
 from engine.client.aio.exchange import AsyncExchange
@@ -107,24 +109,33 @@ class AsyncOperations:
         key: str | None = None,
         from_url: str | None = None,
         to_url: str | None = None,
+        first: int | None = None,
     ) -> wire.BulkAnswer:
         """One action on every run that the `filter` finds, as a job of the engine's.
 
         `expect` is how many you mean: more, and it is Refused. With a `key` of yours the job is
-        begun once, however often the call is made.
+        begun once, however often the call is made. `first`: it acts on so many, and on the rest
+        only when all of these have completed.
         """
         request = wire.BulkRequest(
             *(wire.Action(action), filter, expect, dry_run, rate_per_s, reason),
             *urls_of(from_url, to_url),
+            first=UNSET if first is None else first,
         )
         return await self._read(routes.BULK, bulk_call(request, key, self._actor))
 
     async def bulk_jobs(self) -> tuple[wire.BulkAnswer, ...]:
-        """The bulk jobs that the engine remembers, the latest first."""
-        return (await self._look(routes.JOBS)).jobs
+        """The latest bulk jobs, the latest first."""
+        return (await self.bulk_page()).jobs
+
+    async def bulk_page(
+        self, *, limit: int | None = None, cursor: str | None = None
+    ) -> wire.BulkList:
+        """A page of the bulk jobs that are kept, the latest first."""
+        return await self._look(routes.JOBS, limit=limit, cursor=cursor)
 
     async def bulk_job(self, job_id: str) -> wire.BulkAnswer:
-        """How a bulk job stands."""
+        """How a bulk job stands, and what came of its runs."""
         return await self._look(routes.JOB, job_id)
 
     async def bulk_abort(self, job_id: str) -> wire.BulkAnswer:

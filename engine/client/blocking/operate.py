@@ -6,6 +6,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TypeVar
 
+from msgspec import UNSET
+
 from engine import wire
 from engine.client.answers import BodyPart, read_answer, read_body
 from engine.client.blocking.events import Events
@@ -107,24 +109,31 @@ class Operations:
         key: str | None = None,
         from_url: str | None = None,
         to_url: str | None = None,
+        first: int | None = None,
     ) -> wire.BulkAnswer:
         """One action on every run that the `filter` finds, as a job of the engine's.
 
         `expect` is how many you mean: more, and it is Refused. With a `key` of yours the job is
-        begun once, however often the call is made.
+        begun once, however often the call is made. `first`: it acts on so many, and on the rest
+        only when all of these have completed.
         """
         request = wire.BulkRequest(
             *(wire.Action(action), filter, expect, dry_run, rate_per_s, reason),
             *urls_of(from_url, to_url),
+            first=UNSET if first is None else first,
         )
         return self._read(routes.BULK, bulk_call(request, key, self._actor))
 
     def bulk_jobs(self) -> tuple[wire.BulkAnswer, ...]:
-        """The bulk jobs that the engine remembers, the latest first."""
-        return (self._look(routes.JOBS)).jobs
+        """The latest bulk jobs, the latest first."""
+        return (self.bulk_page()).jobs
+
+    def bulk_page(self, *, limit: int | None = None, cursor: str | None = None) -> wire.BulkList:
+        """A page of the bulk jobs that are kept, the latest first."""
+        return self._look(routes.JOBS, limit=limit, cursor=cursor)
 
     def bulk_job(self, job_id: str) -> wire.BulkAnswer:
-        """How a bulk job stands."""
+        """How a bulk job stands, and what came of its runs."""
         return self._look(routes.JOB, job_id)
 
     def bulk_abort(self, job_id: str) -> wire.BulkAnswer:

@@ -2,41 +2,49 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 import msgspec
 
 from engine import wire
 from engine.core.errors import Problem, Refused
 from engine.core.events import Actor
-from engine.core.filter import Filter
+from engine.core.model import StepState
+from engine.front.access.who import Who
 from engine.front.api.act import move_of
 from engine.front.api.read import read_filter
-from engine.front.asked import decode_asked
+from engine.front.asked import decode_asked, page_limit
+from engine.front.server.reply import Reply
+from engine.front.show.replies import json_reply
 from engine.front.show.rows import run_row
 from engine.front.show.times import maybe_rfc3339, rfc3339
-from engine.jobs.bulk import Bulk, Job, JobOrder, Plan
+from engine.jobs.bulk import Bulk
+from engine.jobs.plan import Plan
+from engine.ports.jobs import Came, Job, JobOrder
 
 _decode = msgspec.json.Decoder(wire.BulkRequest).decode
 
 
-async def ask(
-    bulk: Bulk, body: bytes, actor: Actor, key: str | None, only: str | None = None
-) -> wire.BulkAnswer:
+async def ask(bulk: Bulk, body: bytes, actor: Actor, key: str | None, who: Who) -> wire.BulkAnswer:
     """Begin a job, or (`dryRun`) only say what it would do. Raises Refused."""
     request = decode_asked(body, _decode, "job")
+    _check_filter(request.q)
     asked = JobOrder(
         action=request.action,
         q=request.q,
-        filter=_filter_of_some(request.q),
         expect=request.expect,
         rate_per_s=request.rate_per_s,
         actor=actor,
         reason=request.reason,
         move=move_of(request),
-        only=only,
+        only=who.client,
+        first=request.first or None,
+        token=who.token,
+        key=key,
     )
     if request.dry_run:
         return _plan_answer(asked, await bulk.plan(asked))
-    return answer_of(await bulk.begin(asked, key))
+    return answer_of(await bulk.begin(asked))
 
 
 def _plan_answer(asked: JobOrder, plan: Plan) -> wire.BulkAnswer:
@@ -52,19 +60,19 @@ def _plan_answer(asked: JobOrder, plan: Plan) -> wire.BulkAnswer:
         rate_per_s=asked.rate_per_s,
         sample=tuple(record.id for record in plan.sample),
         sample_runs=tuple(map(run_row, plan.sample)),
+        first=asked.first,
     )
 
 
-def _filter_of_some(q: str) -> Filter:
-    terms = read_filter(q)
-    if not terms:
+def _check_filter(q: str) -> None:
+    """Raises Refused for one that is none, or empty."""
+    if not read_filter(q):
         detail = "An empty filter would mean every run there is: say which."
         raise Refused(Problem.INVALID_REQUEST, detail, member="q")
-    return terms
 
 
-def answer_of(job: Job) -> wire.BulkAnswer:
-    """A job as the interface shows it."""
+def answer_of(job: Job, came: Sequence[Came] | None = None) -> wire.BulkAnswer:
+    """A job as the interface shows it; `came`: what came of its runs, if that was counted."""
     return wire.BulkAnswer(
         id=job.id,
         state=job.state,
@@ -81,9 +89,41 @@ def answer_of(job: Job) -> wire.BulkAnswer:
         reason=job.asked.reason,
         started_at=rfc3339(job.started_at),
         ended_at=maybe_rfc3339(job.ended_at),
+        first=job.asked.first,
+        first_completed=job.first_completed,
+        stopped_because=job.stopped_because,
+        runs=None if came is None else _by_state(came),
+        failures=_failures(came or ()),
     )
 
 
-def list_of(bulk: Bulk, only: str | None = None) -> wire.BulkList:
-    """Every job that is remembered, the latest first."""
-    return wire.BulkList(tuple(map(answer_of, bulk.jobs(only))))
+def _by_state(came: Sequence[Came]) -> dict[str, int]:
+    counts: dict[str, int] = {}
+    for each in came:
+        counts[each.state] = counts.get(each.state, 0) + each.runs
+    return counts
+
+
+def _failures(came: Sequence[Came]) -> tuple[wire.FailedRuns, ...]:
+    failed = [each for each in came if each.state == StepState.FAILED]
+    failed.sort(key=lambda it: (-it.runs, it.http_status or 0, it.error or ""))
+    return tuple(wire.FailedRuns(it.http_status, it.error, it.runs) for it in failed)
+
+
+async def show(bulk: Bulk, job_id: str, who: Who) -> Reply:
+    """`GET /api/v1/bulk/{id}`."""
+    job = await bulk.job(job_id, who.client)
+    return json_reply(answer_of(job, await bulk.came(job)))
+
+
+async def abort(bulk: Bulk, job_id: str, actor: Actor, who: Who) -> Reply:
+    """`POST /api/v1/bulk/{id}/abort`."""
+    return json_reply(answer_of(await bulk.abort(job_id, actor.name, who.client)), 202)
+
+
+async def jobs(bulk: Bulk, query: Mapping[str, str], who: Who) -> Reply:
+    """`GET /api/v1/bulk`: the latest first, keyset pages."""
+    limit = page_limit(query)
+    found = await bulk.jobs(who.client, query.get("cursor"), limit + 1)
+    behind = found[limit - 1].id if len(found) > limit else None
+    return json_reply(wire.BulkList(tuple(map(answer_of, found[:limit])), behind))

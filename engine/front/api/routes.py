@@ -211,7 +211,7 @@ def _work(front: Front) -> Answers:
     async def begin_bulk() -> Reply:
         body = await request.body
         key = read_headers(raw_headers(request)).key
-        answer = await bulk.ask(front.bulk, body, _actor(front), key, g.who.client)
+        answer = await bulk.ask(front.bulk, body, _actor(front), key, g.who)
         return json_reply(answer, 200 if answer.id is None else 202)
 
     return {
@@ -222,11 +222,9 @@ def _work(front: Front) -> Answers:
         routes.HOLD: hold,
         routes.RELEASE: release,
         routes.BULK: begin_bulk,
-        routes.JOBS: lambda: json_reply(bulk.list_of(front.bulk, g.who.client)),
-        routes.JOB: lambda id: json_reply(bulk.answer_of(front.bulk.job(id, g.who.client))),
-        routes.ABORT: lambda id: json_reply(
-            bulk.answer_of(front.bulk.abort(id, g.who.client)), 202
-        ),
+        routes.JOBS: lambda: bulk.jobs(front.bulk, request.args.to_dict(), g.who),
+        routes.JOB: lambda id: bulk.show(front.bulk, id, g.who),
+        routes.ABORT: lambda id: bulk.abort(front.bulk, id, _actor(front), g.who),
     }
 
 

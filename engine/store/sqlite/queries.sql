@@ -267,6 +267,55 @@ SELECT count(*) FROM (SELECT 1 FROM step WHERE wake_at > 0 AND wake_at < ? LIMIT
 -- timed: attempts that have a time (counted up to a bound)
 SELECT count(*) FROM (SELECT 1 FROM step WHERE wake_at > 0 AND wake_at < 1 << 62 LIMIT 10000);
 
+-- jobs_under_way: bulk jobs that have not ended
+SELECT record FROM job WHERE ended_at IS NULL ORDER BY id;
+
+-- jobs_kept: those that have
+SELECT id, client, total, ended_at FROM job WHERE ended_at IS NOT NULL ORDER BY ended_at, id;
+
+-- jobs_with_runs_behind: the next job of which there are runs
+SELECT job_id FROM job_run WHERE job_id > ? ORDER BY job_id LIMIT 1;
+
+-- job: one of them
+SELECT record FROM job WHERE id = ?;
+
+-- job_of_key: the one that was begun with this key
+SELECT record FROM job WHERE key = ? AND client IS ? ORDER BY id DESC LIMIT 1;
+
+-- jobs: the latest first, from just behind one
+SELECT record FROM job WHERE (?1 IS NULL OR client = ?1) AND (?2 IS NULL OR id < ?2)
+ORDER BY id DESC LIMIT ?3;
+
+-- job_to_do: runs of a job whose turn has not come
+SELECT run_id, if_rev FROM job_run WHERE job_id = ? AND run_id > ? AND at IS NULL
+ORDER BY run_id LIMIT ?;
+
+-- job_came: what came of the runs that a job acted on, of each the generation that it left it in
+SELECT coalesce(outcome.state, run.state, 'expired') AS state,
+    CASE WHEN outcome.state = 'failed' THEN coalesce(fault.http_status, outcome.http_status) END AS http_status,
+    CASE WHEN outcome.state = 'failed' THEN coalesce(fault.error, outcome.error) END AS error,
+    count(*) AS runs
+FROM job_run
+LEFT JOIN run ON run.id = job_run.run_id
+LEFT JOIN step AS root ON root.id = job_run.run_id
+LEFT JOIN outcome ON outcome.step_id = job_run.run_id
+    AND outcome.generation = coalesce(job_run.generation, root.generation)
+LEFT JOIN step AS fault ON fault.id = outcome.cause_id
+WHERE job_run.job_id = ? AND job_run.at IS NOT NULL AND job_run.refused IS NULL
+GROUP BY 1, 2, 3;
+
+-- job_ends: the same of each of the first
+SELECT job_run.run_id, coalesce(outcome.state, expired.state) AS state,
+    run.id IS NULL AS is_gone, root.generation IS outcome.generation AS is_latest
+FROM job_run
+LEFT JOIN run ON run.id = job_run.run_id
+LEFT JOIN step AS root ON root.id = job_run.run_id
+LEFT JOIN outcome ON outcome.step_id = job_run.run_id
+    AND outcome.generation = coalesce(job_run.generation, root.generation)
+LEFT JOIN expired ON expired.run_id = job_run.run_id
+WHERE job_run.job_id = ? AND job_run.at IS NOT NULL AND job_run.refused IS NULL
+ORDER BY job_run.run_id LIMIT ?;
+
 -- tally: runs by state
 SELECT state, runs FROM tally WHERE runs != 0;
 

@@ -378,6 +378,35 @@ def m014_floor_of_the_journal(db: Database) -> None:
         db.execute(statement)
 
 
+JOBS = """
+CREATE TABLE job (              -- what people had done in bulk (engine/ports/jobs.py)
+    id TEXT PRIMARY KEY,
+    client TEXT,                -- the only one whose runs there were for who asked; null: all
+    key TEXT,                   -- idempotency key
+    total INTEGER NOT NULL,
+    ended_at INTEGER,
+    record TEXT NOT NULL        -- all of it, JSON
+) STRICT, WITHOUT ROWID;
+CREATE INDEX job_key ON job (key) WHERE key IS NOT NULL;
+CREATE TABLE job_run (          -- the runs of a job
+    job_id TEXT NOT NULL,
+    run_id TEXT NOT NULL,
+    if_rev INTEGER,             -- the revision it was found at, if it was at rest
+    at INTEGER,                 -- when its turn came; null: it has not
+    generation INTEGER,         -- in which the action left its root
+    refused TEXT,               -- the problem, if it was left alone
+    PRIMARY KEY (job_id, run_id)
+) STRICT, WITHOUT ROWID;
+"""
+
+
+@migrations()
+def m015_jobs(db: Database) -> None:
+    """Bulk jobs are recorded; those that older engines had in memory ended with them."""
+    for statement in split_statements(JOBS):
+        db.execute(statement)
+
+
 class _OlderRow(dict[str, Any]):
     """A row of a file that has not all of today's columns yet: those are null."""
 

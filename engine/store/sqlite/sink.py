@@ -25,6 +25,7 @@ from engine.store.sqlite.cut import write_cut
 from engine.store.sqlite.expiry import write_expiry
 from engine.store.sqlite.file.wal import PAGE_BYTES, Wal
 from engine.store.sqlite.file.words import damage, is_busy, may_be_tried_again, primary_code
+from engine.store.sqlite.jobs import write_job
 from engine.store.sqlite.readers import SQL, stored_run
 from engine.store.sqlite.registry import write_registered
 from engine.store.sqlite.stopped import write_stop
@@ -46,6 +47,7 @@ SMALL_BYTES_MAX = 65_536
 """Of bodies."""
 EXPIRED_PAGES = 2
 """What a run that goes adds to the log: its neighbours go with it, its key lies anywhere."""
+JOB_RUNS_PER_PAGE = 50
 SMALL_EVENTS_MAX = 512
 """Writing so many down takes a millisecond; an action on a large run makes ten thousand."""
 NEW_RUN_PAGES = 0.6
@@ -159,6 +161,8 @@ def _is_small(commit: Commit) -> bool:
     """It costs little but the sync."""
     if commit.rows or commit.stops or commit.expiries:
         return False
+    if not all(it.is_small for it in commit.jobs):
+        return False
     return commit.body_bytes <= SMALL_BYTES_MAX and commit.events <= SMALL_EVENTS_MAX
 
 
@@ -167,6 +171,7 @@ def _pages_added(commit: Commit) -> int:
     count = 2 + len(commit.entries) + commit.body_bytes // PAGE_BYTES
     for it in commit.expiries:
         count += EXPIRED_PAGES * it.gone if it.cut is None else it.cut.pages
+    count += sum(2 + (len(it.runs) + it.gone) // JOB_RUNS_PER_PAGE for it in commit.jobs)
     if not commit.rows:
         return count
     new = sum(each.is_new for each in commit.rows.made)
@@ -209,6 +214,8 @@ def _write(db: sqlite3.Connection, commit: Commit, *, apart: bool = False) -> No
         write_registered(db, entry)
     for act in commit.audit:
         write_audit(db, act)
+    for job in commit.jobs:
+        write_job(db, job)
     db.execute("COMMIT")
 
 

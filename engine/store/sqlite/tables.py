@@ -19,6 +19,7 @@ from engine.ports.store import StoreError
 from engine.store import rows
 from engine.store.commit import RowsOfRun, RowsToWrite
 from engine.store.journal import JOURNAL_COLUMNS, Part
+from engine.store.sqlite.jobs import JOB_COLUMNS, JOB_RUN_COLUMNS
 from engine.store.sqlite.registry import REGISTRY_COLUMNS
 
 ROWS_AT_ONCE = 16
@@ -82,6 +83,8 @@ COLUMNS = {
     "tally": ("state", "runs"),
     "registry": REGISTRY_COLUMNS,
     "expired": EXPIRED_COLUMNS,
+    "job": JOB_COLUMNS,
+    "job_run": JOB_RUN_COLUMNS,
 }
 """What is written to each table."""
 ENGINE_COLUMNS = ("file_id", "secret", "epoch", "owner", "started_at", "caught_up", "floor")

@@ -131,6 +131,8 @@ def _folded(db: sqlite3.Connection, at: tuple[int, int]) -> _Folded:
         _copy(db, memory, "engine", "1", [()])
         for table, which in _OF_RUN.items():
             _copy(db, memory, table, which, [(run_id,) for run_id in run_ids])
+        of_runs = "run_id IN (SELECT value FROM json_each(?1))"
+        _copy(db, memory, "job_run", of_runs, [(json.dumps(sorted(run_ids)),)])
         memory.executemany(
             "INSERT INTO journal (seq, events, at, size, packed) VALUES (?, 0, 0, 0, ?)",
             map(tuple, entries),

@@ -2,13 +2,66 @@
 
 from __future__ import annotations
 
+from engine.jobs import bulk
 from engine.jobs.bulk import Bulk
+from engine.jobs.work import Worker
+from engine.runs.engine import Engine
 from tests.mutants.catalog import PROPERTY, Planting, plant
 
 BULK = "tests/front/test_bulk.py::test_"
+RECORDED = "tests/front/test_jobs_recorded.py::test_"
+ONCE = "tests/front/test_jobs_once.py::test_"
+FIRST = "tests/front/test_first.py::test_"
 
 
 @plant("a client's bulk jobs push out another's", by=(PROPERTY,),
-       test=f"{BULK}jobs_of_one_client_push_out_no_others")  # fmt: skip
+       test=f"{RECORDED}of_too_many_the_oldest_go")  # fmt: skip
 def jobs_push_out_others(bug: Planting) -> None:
-    bug.rewrite(Bulk._make_room, "if job.asked.only == only", "if True")
+    bug.rewrite(
+        bulk._too_old_or_many,
+        "jobs[each.only] = jobs.get(each.only, 0) + 1",
+        "jobs[each.only] = len(jobs) + sum(jobs.values()) + 1",
+    )
+
+
+@plant("a job is noted when its action is durable, and not with it", by=(PROPERTY,),
+       test=f"{ONCE}every_run_once_whenever_the_engine_ends")  # fmt: skip
+def job_noted_afterwards(bug: Planting) -> None:
+    bug.rewrite(
+        Engine.act,
+        "acted(run.root.generation)\n"
+        "        await (live.wait_durable() if dry_run else live.wait_all_durable())",
+        "pass\n"
+        "        await (live.wait_durable() if dry_run else live.wait_all_durable())\n"
+        "        acted(run.root.generation)",
+    )
+
+
+@plant("a job is there before its list of runs", by=(PROPERTY,),
+       test=f"{RECORDED}a_job_is_there_with_all_its_runs_or_not_at_all")  # fmt: skip
+def unbegun_jobs_stay(bug: Planting) -> None:
+    bug.rewrite(Bulk._take_up, "await self._store.unbegun()", "[]")
+
+
+@plant("a job goes on though its token was taken away", by=(PROPERTY,),
+       test=f"{RECORDED}who_may_not_any_more_does_nothing_more")  # fmt: skip
+def job_of_lost_token(bug: Planting) -> None:
+    bug.rewrite(Worker._why_forbidden, "if not name", "if True")
+
+
+@plant("a job goes on when one of the first has failed", by=(PROPERTY,),
+       test=f"{FIRST}one_that_does_not_complete_stops_the_job")  # fmt: skip
+def canary_that_failed(bug: Planting) -> None:
+    bug.rewrite(Worker._judge, "it.state != StepState.COMPLETED", "it.state is None")
+
+
+@plant("a job does not wait until all of the first have ended", by=(PROPERTY,),
+       test=f"{FIRST}the_rest_waits_until_the_first_have_completed")  # fmt: skip
+def canary_not_waited_for(bug: Planting) -> None:
+    bug.rewrite(Worker._may_go_on, "and all(it.state for it in ends)", "")
+
+
+@plant("a job of a copied file goes on", by=(PROPERTY,),
+       test=f"{RECORDED}in_a_copy_of_the_store_no_job_goes_on")  # fmt: skip
+def job_of_a_copy(bug: Planting) -> None:
+    bug.rewrite(Worker._act_on_all, "job.file_id != self._store.file_id", "False")

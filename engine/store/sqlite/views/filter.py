@@ -99,7 +99,7 @@ class Candidates:
             looked = [state for state in every if not states or state in states]
         own = "" if only is None else "client = ? AND "
         by_cause = "run_cause" if only is None else "run_cause_of_client"
-        self._whose = () if only is None else (only,)
+        self._whose: tuple[str, ...] = () if only is None else (only,)
         order, beyond = ("DESC", "<") if newest_first else ("ASC", ">")
         self._edge = "~" if newest_first else ""
         """Behind, or before, all ids."""
@@ -107,7 +107,14 @@ class Candidates:
         """Taken at once: of stuck runs all that may be looked at, as their index is in another
         order, and each chunk would sort it anew."""
         self._ahead: list[str] = []
-        if _is_stuck(terms):
+        if (job := _job_of(terms)) is not None:
+            self._whose = (job,)
+            self._sql = (
+                f"SELECT run_id FROM job_run WHERE job_id = ? AND run_id {beyond} ?"
+                f" ORDER BY run_id {order} LIMIT {CHUNK_ROWS}"
+            )
+            self._times = 1
+        elif _is_stuck(terms):
             self._rows = ROWS_LOOKED_AT_MAX
             self._sql = (
                 # `main`: the readers of a store that is away have a view of this name
@@ -155,6 +162,12 @@ def only_states(terms: Filter) -> list[StepState] | None:
     if not all(term.field is Field.IS and term.text in STATES_OF for term in terms):
         return None
     return _states(terms)
+
+
+def _job_of(terms: Filter) -> str | None:
+    """The job whose runs are looked through, and no others."""
+    of_jobs = (term for term in terms if term.field is Field.JOB and not term.negated)
+    return next((term.text.partition("/")[0] for term in of_jobs), None)
 
 
 def _is_stuck(terms: Filter) -> bool:
@@ -257,6 +270,13 @@ def _code(term: Term, now: int) -> Condition:
     return _any_step("step.http_status BETWEEN ? AND ?"), (term.number, last)
 
 
+def _job(term: Term, now: int) -> Condition:
+    job, _, refused = term.text.partition("/")
+    what = "refused IS NOT NULL" if refused else "at IS NOT NULL AND refused IS NULL"
+    its = f"SELECT 1 FROM job_run WHERE job_id = ? AND run_id = run.id AND {what}"
+    return f"EXISTS ({its})", (job,)
+
+
 def _error(term: Term, now: int) -> Condition:
     """Part of a text, any case: of ASCII's letters SQLite knows it, of others `lower_case`, which
     is asked of texts with others alone."""
@@ -292,6 +312,7 @@ _CONDITIONS: dict[Field, Callable[[Term, int], Condition]] = {
     Field.AGE: _age,
     Field.CODE: _code,
     Field.CAUSE: _cause,
+    Field.JOB: _job,
     Field.ERROR: _error,
     Field.TEXT: _anywhere,
 }

@@ -1,0 +1,147 @@
+"""Bulk jobs as they are kept: the `JobStore` port on SQLite."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterator, Sequence
+from typing import TypeVar
+
+import msgspec
+
+from engine.core.failure import Failure
+from engine.core.model import StepState
+from engine.ports.jobs import EXPIRED, Came, CameTo, Job, JobRun, KeptJob, RunEnd
+from engine.ports.store import Away
+from engine.store.jobs import JobRow, JobWrite
+from engine.store.sqlite.readers import SQL, snapshot
+from engine.store.sqlite.store import SqliteStore
+from engine.store.sqlite.views.records import read_record
+from engine.store.writer import Batch
+
+T = TypeVar("T")
+REASONS_MAX = 5
+"""Of runs that came to no good end: for so many it is looked up why."""
+
+_encode = msgspec.json.Encoder().encode
+_decode = msgspec.json.Decoder(Job).decode
+
+
+class SqliteJobs:
+    """Written by the store's writer, and read where operators read."""
+
+    def __init__(self, store: SqliteStore) -> None:
+        self.file_id = store.file_id
+        self._store, self._writer, self._readers = store, store.writer, store.view_readers
+
+    @property
+    def away(self) -> Away | None:
+        """Why the file cannot be written for now; None: it can."""
+        return self._store.away
+
+    def add_runs(self, job_id: str, runs: Sequence[JobRun]) -> Batch:
+        """Keep runs of a job that is about to begin."""
+        return self._writer.job(JobWrite(job_id, runs=runs))
+
+    def record(self, job: Job, came_to: CameTo | None = None) -> Batch:
+        """Keep how a job stands, and what it did to a run, with what is written in the same
+        passage."""
+        asked = job.asked
+        record = _encode(job).decode()
+        row = JobRow(job.id, asked.only, asked.key, job.total, job.ended_at, record)
+        return self._writer.job(JobWrite(job.id, row, came_to=came_to))
+
+    async def forget(self, job_id: str) -> None:
+        """Forget a job and its runs, durably: some with each commit."""
+        while True:
+            some = JobWrite(job_id, forget=True)
+            await self._writer.job(some).wait()
+            if not some.gone:
+                return
+
+    async def under_way(self) -> list[Job]:
+        """Those that have not ended, the earliest first."""
+        return await self._jobs(SQL["jobs_under_way"])
+
+    async def unbegun(self) -> list[str]:
+        """Jobs of which there are runs and no more."""
+
+        def work(db: sqlite3.Connection) -> list[str]:
+            return [id for id in _with_runs(db) if not db.execute(SQL["job"], (id,)).fetchone()]
+
+        return await self._read(work)
+
+    async def kept(self) -> list[KeptJob]:
+        """Those that have ended, the earliest first."""
+        return await self._read(lambda db: [KeptJob(*row) for row in db.execute(SQL["jobs_kept"])])
+
+    async def job(self, job_id: str) -> Job | None:
+        """One of them."""
+        return next(iter(await self._jobs(SQL["job"], job_id)), None)
+
+    async def job_of_key(self, only: str | None, key: str) -> Job | None:
+        """The one that was begun with this key."""
+        return next(iter(await self._jobs(SQL["job_of_key"], key, only)), None)
+
+    async def jobs(self, only: str | None, cursor: str | None, limit: int) -> list[Job]:
+        """The latest first, from just behind `cursor`."""
+        return await self._jobs(SQL["jobs"], only, cursor, limit)
+
+    async def to_do(self, job_id: str, after: str, limit: int) -> list[JobRun]:
+        """Runs whose turn has not come, by id."""
+        where = (job_id, after, limit)
+        return await self._read(
+            lambda db: [JobRun(*row) for row in db.execute(SQL["job_to_do"], where)]
+        )
+
+    async def came(self, job_id: str) -> list[Came]:
+        """What came of the runs that a job acted on. While the file cannot be written, as the
+        tables know it."""
+        await self._writer.wait_rows()
+        found = await self._read(lambda db: db.execute(SQL["job_came"], (job_id,)).fetchall())
+        counted: dict[tuple[str, int | None, str | None], int] = {}
+        for row in found:
+            status, error = row["http_status"], row["error"]
+            # which error it was says nothing where the status does
+            word = None if error is None or status is not None else Failure.parse(error).word
+            what = (row["state"], status, word)
+            counted[what] = counted.get(what, 0) + row["runs"]
+        return [Came(state, runs, status, word) for (state, status, word), runs in counted.items()]
+
+    async def ends(self, job_id: str, limit: int) -> list[RunEnd]:
+        """What came of each of the first of them."""
+
+        def work(db: sqlite3.Connection) -> list[RunEnd]:
+            with snapshot(db):
+                found = db.execute(SQL["job_ends"], (job_id, limit)).fetchall()
+                return list(_ends(db, found))
+
+        return await self._read(work)
+
+    async def _jobs(self, query: str, *values: str | int | None) -> list[Job]:
+        def work(db: sqlite3.Connection) -> list[Job]:
+            return [_decode(record) for (record,) in db.execute(query, values)]
+
+        return await self._read(work)
+
+    async def _read(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        return await self._readers.read(work)
+
+
+def _with_runs(db: sqlite3.Connection) -> Iterator[str]:
+    """Jobs of which there are runs. There may be millions of these: one look for each job."""
+    behind = ""
+    while row := db.execute(SQL["jobs_with_runs_behind"], (behind,)).fetchone():
+        behind = row[0]
+        yield behind
+
+
+def _ends(db: sqlite3.Connection, found: list[sqlite3.Row]) -> Iterator[RunEnd]:
+    looked_up = 0
+    for row in found:
+        state = row["state"] or (EXPIRED if row["is_gone"] else None)
+        reason = None
+        if state == StepState.FAILED and row["is_latest"] and looked_up < REASONS_MAX:
+            looked_up += 1
+            of_run = f"{SQL['run_record']} WHERE run.id = ?"
+            reason = read_record(db, db.execute(of_run, (row["run_id"],)).fetchone()).reason
+        yield RunEnd(row["run_id"], state, reason)
