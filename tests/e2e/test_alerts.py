@@ -8,10 +8,12 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 import trio
 from standardwebhooks import Webhook
 
+from engine.client import AsyncClient
 from engine.core.access.client import ALERTS_CLIENT
 from tests.e2e.harness import (
     SETTINGS,
@@ -55,6 +57,13 @@ def settings(directory: Path, app: Application, **more: Any) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def kept(directory: Path, secret: str) -> Path:
+    path = directory / "token"
+    path.write_text(secret)
+    path.chmod(0o600)
+    return path
+
+
 async def fail(shop: Client, app: Application, key: str = "k") -> None:
     answer = await shop.post(
         app.at("failing"), key, {"pin": CANARY}, retry={"count": 0, "onExhausted": "fail"}
@@ -85,6 +94,29 @@ async def test_an_alert_is_signed_and_says_no_secret(tmp_path: Path, app: Applic
             metrics = (await shop.get("/metrics")).text
             assert 'atomic_alerts_sent_total{rule="failed"} 1.0' in metrics
             assert "atomic_alerts_delivered_total 1.0" in metrics
+
+
+async def test_who_sees_one_client_sees_nothing_of_alerts(tmp_path: Path, app: Application) -> None:
+    """Neither in the status, nor in a list, nor by a run's id; an admin's test is in the audit."""
+    with running(tmp_path, **settings(tmp_path, app)) as engine:
+        async with AsyncClient(engine.url) as open_engine:
+            made = await open_engine.admin.add_client("shop", [f"{app.url}/"])
+            assert made.admin is not None
+        async with AsyncClient(engine.url, token_file=kept(tmp_path, made.admin.secret)) as admin:
+            reader = await admin.admin.add_token("reader", "read", client="shop")
+            run_id = await admin.admin.test_alerts()
+            outcome = await admin.outcome(run_id)
+            assert outcome.status == "completed"
+            assert (await admin.operate.status()).alerts is not None
+            assert (await admin.admin.audit()).entries[0].act == "alerts test"
+        headers = {"Authorization": f"Bearer {reader.made.secret}"}
+        async with httpx.AsyncClient(base_url=engine.url, headers=headers) as http:
+            assert "alerts" not in (await http.get("/api/v1/status")).json()
+            for path in ("/runs", f"/runs?client={ALERTS_CLIENT}", "/runs?q=alert"):
+                assert (await http.get(f"/api/v1{path}")).json()["runs"] == []
+            for path in (f"/runs/{run_id}", f"/steps/{run_id}"):
+                assert (await http.get(f"/api/v1{path}")).status_code == 404
+            assert (await http.post("/api/v1/alerts/test", json={})).status_code == 403
 
 
 async def test_no_post_reaches_the_client_of_alerts(tmp_path: Path, app: Application) -> None:

@@ -13,12 +13,12 @@ from sqlite_utils import Database
 from engine.core.cause import stuck
 from engine.core.filter import parse
 from engine.core.model import PauseReason, Run, Step, StepState
-from engine.ports.views import DueCount, RetryQuery, RetryRecord
+from engine.ports.views import DueCount, LateRuns, RetryQuery, RetryRecord
 from engine.store import rows
 from engine.store.sqlite.readers import SQL
 from engine.store.sqlite.schema import migrations
 from engine.store.sqlite.tables import Table
-from engine.store.sqlite.views import boards
+from engine.store.sqlite.views import boards, together
 from engine.store.sqlite.views.views import SqliteViews
 from tests.store.shelf import NOW, a_run, a_step, fill, holds, random_runs
 from tests.store.support import RETRY, answered, new_run, started, store_at
@@ -246,3 +246,34 @@ async def test_a_file_of_before_learns_which_runs_are_stuck(path: Path) -> None:
         id: (need.cause, need.since) if need else (None, None) for id, need in needs.items()
     }
     assert [tuple(row) for row in after] == before
+
+
+async def test_runs_that_are_open_for_long(path: Path) -> None:
+    """By client and workflow, with the one that was opened first; neither ended nor paused ones."""
+    runs = [a_run(id, a_step(id)) for id in ("01A", "01B", "01C")]
+    await fill(path, [*runs, failed("01D", 10), paused("01E", 10), a_run("01Z", a_step("01Z"))])
+    async with store_at(path) as store:
+        (late,) = await SqliteViews(store).late_runs("01X")
+        assert (late.runs, late.first_id) == (3, "01A")
+        assert (late.client, late.workflow) == (runs[0].client, runs[0].root.spec.workflow)
+        assert await SqliteViews(store).late_runs("01A") == []
+
+
+def test_those_of_the_tables_and_of_the_tail_are_one() -> None:
+    """Of one workflow the sum, and the first of both."""
+    tables = [LateRuns("shop", "w", 2, "01B"), LateRuns("shop", "v", 1, "01C")]
+    found = together.late_runs(tables, [LateRuns("shop", "w", 3, "01A")])
+    assert found == [LateRuns("shop", "w", 5, "01A"), LateRuns("shop", "v", 1, "01C")]
+
+
+async def test_causes_that_are_known(path: Path) -> None:
+    """All of them, or which of some there still are."""
+    runs = [failed("01A", 10), failed("01B", 20, 404)]
+    await fill(path, runs)
+    causes = {need.cause for run in runs if (need := stuck(run))}
+    async with store_at(path) as store:
+        views = SqliteViews(store)
+        assert await views.known_causes() == causes
+        (first, *_) = sorted(causes)
+        assert await views.known_causes([first, "gone"]) == {first}
+        assert await views.known_causes([]) == frozenset()
