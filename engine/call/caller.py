@@ -23,11 +23,12 @@ from engine.call.policy import CallPolicy, Policies
 from engine.call.transport import Answer, LeanTransport
 from engine.core.outcome import Answered, CallError, Outcome, Unanswered
 from engine.core.retry import RETRY_AFTER_MS_MAX
+from engine.core.rules.redacted import redacted
 from engine.core.target import normalise
 from engine.core.text.json_text import declares_json, json_fault
 from engine.http.answers import AnswerTooLarge, BadAnswer
 from engine.http.tls import TlsError
-from engine.ports.caller import Invocation
+from engine.ports.caller import SMALL_BYTES_MAX, Invocation
 
 CLOUD_EVENT = "application/cloudevents+json"
 """What is sent without the envelope of a call: CloudEvents 1.0, HTTP binding, structured mode."""
@@ -94,6 +95,9 @@ class HttpCaller:
                 invocation.payload,
                 b"}",
             ]
+        payload: bytes | None = None
+        if policy is not None and policy.redaction and len(invocation.payload) <= SMALL_BYTES_MAX:
+            payload = invocation.payload  # to know what of it no reason may tell
         del invocation  # its payload is only in `body` now, from where it goes as it is sent
         target: CalledUrl | None = None
         try:
@@ -107,7 +111,10 @@ class HttpCaller:
         except httpx.TransportError as error:
             may_be_allowed = policy is not None and not policy.unwrapped
             return _unanswered(error, target, may_be_allowed=may_be_allowed)
-        return self._outcome(answer, target)
+        outcome = self._outcome(answer, target)
+        if policy is not None and policy.redaction is not None:
+            return redacted(outcome, policy.redaction, payload)
+        return outcome
 
     def _header_lines(self, invocation: Invocation) -> bytes:
         i = invocation
@@ -134,7 +141,7 @@ class HttpCaller:
             f"traceparent: {i.traceparent}\r\n"
         ).encode("ascii")
 
-    def _outcome(self, answer: Answer, target: CalledUrl) -> Outcome:
+    def _outcome(self, answer: Answer, target: CalledUrl) -> Answered:
         fields = answer.fields
         retry_after = fields.get(b"retry-after")
         content_type = fields.get(b"content-type", b"").decode("latin-1")

@@ -28,6 +28,7 @@ from engine.call.dial import CalledUrl, Dialler, called_url
 from engine.call.signing import Signer
 from engine.core.access.client import ALERTS_CLIENT, Client
 from engine.core.target import covers, is_covered, whole_host
+from engine.core.text.redaction import redaction_of
 from engine.http.tls import TlsError, default_ssl_context
 from engine.ports.registry import Clients
 
@@ -57,6 +58,7 @@ class CallPolicy:
         self.client, self._own_ports, self._known = client, own_ports, known
         self.signer = Signer(client.signing_secrets) if client.signing_secrets else None
         self._private_by = f"client {client.name} has `private_targets = true`"
+        self.redaction = redaction_of(client.redact) if client.redact else None
         self._passed: set[str] = set()
         self._context: ssl.SSLContext | None = None
         self._context_of: tuple[int, int, int] | None = None

@@ -9,7 +9,7 @@ import click
 
 from engine.cli.act import step_id
 from engine.cli.exits import Refusal
-from engine.cli.options import RunName, client_of, engine_option, run_name
+from engine.cli.options import RunName, actor_option, client_of, engine_option, run_name
 from engine.cli.show.text import safe, unicode_terminal
 from engine.shown.text import ascii_only
 
@@ -29,8 +29,22 @@ if TYPE_CHECKING:
     help="What this try was answered.  [default: the last that has ended]",
 )
 @click.option("--payload", is_flag=True, help="What is sent to the endpoint, and no answer.")
+@click.option(
+    "--whole",
+    is_flag=True,
+    help="With what its client hides: for the role admin, and the audit keeps it.",
+)
 @engine_option
-def body(name: RunName, step: str | None, number: int | None, payload: bool, engine: str) -> None:
+@actor_option
+def body(
+    name: RunName,
+    step: str | None,
+    number: int | None,
+    payload: bool,
+    whole: bool,
+    engine: str,
+    actor: str,
+) -> None:
     """Print the answer to a step's last try, or its payload: to a pipe byte for byte.
 
     On a terminal what does not print is shown as an escape. What it is is told beside it, on
@@ -38,14 +52,15 @@ def body(name: RunName, step: str | None, number: int | None, payload: bool, eng
     """
     if payload and number is not None:
         raise click.UsageError("All tries of a step send one payload: leave --attempt out.")
-    with client_of(engine) as client:
+    with client_of(engine, actor=actor) as client:
         tree = client.operate.run(name.find(client))
         row = _step(tree, step)
         if payload:
-            part, what = client.operate.payload(row.id), f"the payload of {safe(row.name)}"
+            part = client.operate.payload(row.id, whole=whole)
+            what = f"the payload of {safe(row.name)}"
         else:
             number = _answered(row) if number is None else number
-            part = _answer(client, row, number)
+            part = _answer(client, row, number, whole=whole)
             what = f"the answer to try {number} of {safe(row.name)}"
     click.echo(f"{what}: {kind_and_size(part)}", err=True)
     if to_terminal():
@@ -72,7 +87,7 @@ def _answered(row: StepRow) -> int:
     return ended[-1]
 
 
-def _answer(client: Client, row: StepRow, number: int) -> BodyPart:
+def _answer(client: Client, row: StepRow, number: int, *, whole: bool) -> BodyPart:
     """What a try was answered. Raises Refusal for one that was not."""
     from engine.client import Refused
 
@@ -82,7 +97,7 @@ def _answer(client: Client, row: StepRow, number: int) -> BodyPart:
     if tried.ended_at is None:
         raise Refusal(f"Try {number} of {row.name} is under way: there is no answer yet.")
     try:
-        return client.operate.answer(row.id, number)
+        return client.operate.answer(row.id, number, whole=whole)
     except Refused as refused:
         if refused.problem != "not-found":
             raise
@@ -93,6 +108,8 @@ def _answer(client: Client, row: StepRow, number: int) -> BodyPart:
 def kind_and_size(part: BodyPart) -> str:
     """What a body is beside its bytes: type, size, and whether it is whole."""
     kind = safe(part.content_type) or "no content type"
+    if part.redacted:
+        kind += ", masked in part as its client hides it (an admin has --whole)"
     if len(part.data) < part.full_bytes:
         return (
             f"{kind}, the first {len(part.data):,} of {part.full_bytes:,} bytes: more is not kept"

@@ -65,7 +65,9 @@ class BodyPart(Struct, frozen=True):
     kept_bytes: int
     """How much of it the engine keeps."""
     full_bytes: int
-    """How long it was."""
+    """How long it was; of one that is masked in part, how long it is so."""
+    redacted: bool = False
+    """Something of it is masked, as its client hides it."""
 
 
 def read_body(response: httpx.Response) -> BodyPart:
@@ -87,6 +89,7 @@ def _part(data: bytes, headers: httpx.Headers) -> BodyPart:
         headers.get("atomic-content-type", ""),
         kept_bytes,
         int(full) if full.isdigit() else kept_bytes,
+        headers.get("atomic-redacted") == "true",
     )
 
 

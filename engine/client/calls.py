@@ -112,8 +112,17 @@ def look(route: routes.Route[Any], *ids: str, **query: str | int | None) -> Call
     return _call(route, *ids)(query=given)
 
 
-def body_call(step_id: str, attempt: int | None, first: int, count: int | None) -> Call:
+def body_call(
+    step_id: str,
+    attempt: int | None,
+    first: int,
+    count: int | None,
+    *,
+    whole: bool = False,
+    actor: str | None = None,
+) -> Call:
     """Ask for `count` bytes of a step's payload, or (`attempt`) of what an attempt was answered.
+    `whole`: with all that its client hides.
 
     Raises ValueError for a range that there cannot be.
     """
@@ -121,9 +130,12 @@ def body_call(step_id: str, attempt: int | None, first: int, count: int | None) 
         raise ValueError("`first` counts from 0, and `count` from 1")
     last = "" if count is None else first + count - 1
     ranged = {} if first == 0 and count is None else {"Range": f"bytes={first}-{last}"}
+    query = {routes.WHOLE: "true"} if whole else {}
+    if whole and actor is not None:
+        ranged["Atomic-Actor"] = actor
     if attempt is None:
-        return _call(routes.PAYLOAD, step_id)(headers=ranged)
-    return _call(routes.ANSWER, step_id, str(attempt))(headers=ranged)
+        return _call(routes.PAYLOAD, step_id)(headers=ranged, query=query)
+    return _call(routes.ANSWER, step_id, str(attempt))(headers=ranged, query=query)
 
 
 def _call(route: routes.Route[Any], *ids: str) -> partial[Call]:

@@ -47,7 +47,8 @@ class Answered(Struct, frozen=True, tag="answered"):
     came. `no_retry` and `suspend` are the headers `Atomic-No-Retry: true` and
     `Atomic-Suspend: true`. `json`: its media type says JSON, and it is. `fault` is why a 2xx is no
     answer all the same (`bad-answer`), such as `not JSON at byte 10`. `location`: where a redirect
-    (3xx) leads, without its query, which may hold secrets.
+    (3xx) leads, without its query, which may hold secrets. `excerpt`: why it failed, for people,
+    made already, as its client hides something; empty: nothing tells it. None: `body` does.
     """
 
     http_status: int
@@ -60,6 +61,7 @@ class Answered(Struct, frozen=True, tag="answered"):
     fault: str | None = None
     size: int = -1
     location: str | None = None
+    excerpt: str | None = None
 
     @property
     def ok(self) -> bool:

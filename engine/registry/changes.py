@@ -97,6 +97,25 @@ class Changes:
             await self._registry.put_client(client, actor)
             return client
 
+    async def set_redact(
+        self, name: str, actor: str, *, add: tuple[str, ...], remove: tuple[str, ...], most: int
+    ) -> Client:
+        """Change what of a client's bodies people are not shown. Raises Refused, also for more than
+        `most` rules, and for one to take away that there is not."""
+        if not add and not remove:
+            raise _invalid("add", "Say what to add or to remove.")
+        async with self._changing:
+            client = self._client(name)
+            if lacking := [rule for rule in remove if rule not in client.redact]:
+                raise _invalid("remove", f"The client {name!r} does not hide {lacking[0]!r}.")
+            left = [rule for rule in client.redact if rule not in remove]
+            rules = tuple(dict.fromkeys((*left, *add)))
+            if len(rules) > most:
+                raise _invalid("add", f"A client has at most {most} names and pointers to hide.")
+            client = replace(client, redact=rules)
+            await self._registry.put_client(client, actor)
+            return client
+
     async def add_signing_secret(self, name: str, actor: str) -> tuple[Client, str]:
         """Sign a client's calls with a new secret, and while there is one before it with both;
         returns the secret as Standard Webhooks writes it. Raises Refused where there are two: the

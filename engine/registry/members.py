@@ -13,6 +13,7 @@ from msgspec import Meta, Struct
 from engine.core.access.client import Client, ClientLimits
 from engine.core.access.token import Role, Token
 from engine.core.target import BadTarget, normalise_prefix
+from engine.core.text.redaction import RULES_MAX, BadRule, check_rule
 from engine.core.text.secrets import without_secrets
 from engine.process.config import Config, Count, FilePath, path_from, shown
 from engine.process.toml import ConfigError, TomlFile, resembling
@@ -76,6 +77,11 @@ class ClientMembers(Struct, frozen=True):
     steps_need_parent: Annotated[bool | None, _doc(
         "As the setting of that name, for this client; without it the setting holds."
     )] = None  # fmt: skip
+    redact: Annotated[Annotated[tuple[str, ...], Meta(max_length=RULES_MAX)], _doc(
+        "What of its payloads and answers people are not shown: JSON pointers, with `*` for every"
+        ' item or member, and names of headers, `["/card/number", "/items/*/iban", "X-Api-Key"]`.'
+        " [Hide what is secret](../how-to/redact.md)."
+    )] = ()  # fmt: skip
     disabled: Annotated[bool, _doc(
         "Its posts are refused (403), those for open runs too. It stays known, and what was"
         " recorded is called and read as before."
@@ -121,6 +127,7 @@ def read_client(
         steps_need_parent=found.steps_need_parent,
         signing_secrets=secrets,
         ca_file=None if path is None else str(path),
+        redact=_rules(found.redact, file.place(*tables, "redact")),
         limits=msgspec.convert(found.limits, ClientLimits, from_attributes=True),
         disabled=found.disabled,
         defined_in=file.name,
@@ -175,6 +182,15 @@ def _targets(urls: tuple[str, ...], place: str) -> tuple[str, ...]:
         except BadTarget as error:
             raise ConfigError(f"{place}: {without_secrets(shown(url))} {error}") from error
     return tuple(dict.fromkeys(found))
+
+
+def _rules(rules: tuple[str, ...], place: str) -> tuple[str, ...]:
+    for rule in rules:
+        try:
+            check_rule(rule)
+        except BadRule as error:
+            raise ConfigError(f"{place}: {shown(rule)} {error}") from error
+    return tuple(dict.fromkeys(rules))
 
 
 def check_certificates(look: Look, path: Path, named: str) -> None:

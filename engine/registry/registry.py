@@ -20,6 +20,7 @@ from engine.core.access.client import NO_LIMITS, Client, ClientLimits
 from engine.core.access.token import Token
 from engine.core.errors import Problem, Refused
 from engine.ports.registry import KIND_CLIENT, KIND_TOKEN, Registered, RegistryStore
+from engine.registry.redactions import Redactions
 
 TOKEN_PREFIX = "atomic_"
 """What every token begins with, so that one that has leaked is recognised for what it is."""
@@ -72,6 +73,8 @@ class Registry:
         self.limits: Mapping[str, ClientLimits] = {}
         """By client, of those that have any: as it is defined, and as was set at run time."""
         self._set_limits: Mapping[str, Mapping[str, int | float]] = {}
+        self.redactions = Redactions(store, now)
+        """What of clients' bodies people are not shown."""
         self.version = 0
         """Rises with every change: what was derived from what is here is derived anew."""
         self.bad_files: tuple[BadFile, ...] = ()
@@ -199,6 +202,7 @@ class Registry:
         for name, values in self._set_limits.items():
             limits[name] = replace(limits.get(name, NO_LIMITS), **values)
         self.limits = limits
+        self.redactions.follow(self.clients)
         asks = self._asks_always or self._was_defined
         self.asks_token = asks or bool(self.clients or self.tokens)
         self._by_digest = {token.digest: token for token in self.tokens.values()}

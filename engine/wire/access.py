@@ -7,6 +7,7 @@ from typing import Annotated
 from msgspec import Meta, Struct
 
 from engine.core.access.token import Role
+from engine.core.text.redaction import RULES_MAX
 from engine.wire.submit import CLIENT_PATTERN, Url
 
 DAY_MS = 86_400_000
@@ -16,6 +17,8 @@ OVERLAP_MS = DAY_MS
 OVERLAP_MS_MAX = 30 * DAY_MS
 TARGETS_MAX = 100
 """Of one client."""
+Rules = Annotated[tuple[str, ...], Meta(max_length=RULES_MAX)]
+"""Names of headers, and JSON pointers."""
 Name = Annotated[str, Meta(pattern=CLIENT_PATTERN)]
 Lifetime = Annotated[int, Meta(ge=1, le=TOKEN_LIFETIME_MS_MAX)]
 
@@ -34,6 +37,8 @@ class ClientRequest(
     """None: as the engine's setting says."""
     pause_others: bool = False
     """Whether it may be the first one while runs of other names are open, which pauses them."""
+    redact: Rules = ()
+    """What of its bodies people are not shown: names of headers, and JSON pointers."""
 
 
 class TargetsRequest(Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
@@ -43,6 +48,13 @@ class TargetsRequest(Struct, frozen=True, forbid_unknown_fields=True, rename="ca
     remove: Annotated[tuple[Url, ...], Meta(max_length=TARGETS_MAX)] = ()
     private_targets: bool | None = None
     """None: as before."""
+
+
+class RedactRequest(Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
+    """Other rules for what of a client's bodies people are not shown."""
+
+    add: Rules = ()
+    remove: Rules = ()
 
 
 class ClientRow(Struct, frozen=True, rename="camel"):
@@ -57,6 +69,8 @@ class ClientRow(Struct, frozen=True, rename="camel"):
     """The file that defines it; null: it was added by a command."""
     signing_secrets: int = 0
     """With how many secrets each of its calls is signed."""
+    redact: tuple[str, ...] = ()
+    """What of its bodies people are not shown."""
 
 
 class SigningRemoval(Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):

@@ -20,6 +20,7 @@ from engine.wire.access import (
     ClientRequest,
     ClientRow,
     NoMembers,
+    RedactRequest,
     RotateRequest,
     SigningAnswer,
     SigningRemoval,
@@ -48,6 +49,8 @@ from engine.wire.submit import OutcomeAnswer, Submission
 from engine.wire.view import CauseList, HoldRow, RetryPage, RunPage, RunTree, StepRow
 
 T_co = TypeVar("T_co", covariant=True)
+WHOLE = "whole"
+"""Of a body: also what its client hides. For the role `admin`, and kept in the audit."""
 
 
 class Route(Struct, Generic[T_co], frozen=True):
@@ -67,7 +70,8 @@ class Route(Struct, Generic[T_co], frozen=True):
     """It tells of all clients at once: not for a token that is bound to one."""
     act: str = ""
     """What the audit calls it, in the words of the command; of an action and a bulk job what goes
-    before its own name. Every route that changes something for operators or admins has one."""
+    before its own name. Every route that changes something for operators or admins has one, and
+    those of bodies for when all of one is asked for."""
 
     def opens_to(self, role: Role) -> bool:
         """Whether a token of this role may ask for it."""
@@ -106,11 +110,11 @@ STEP = Route("GET", "/api/v1/steps/{id}", Role.READ, StepRow, "A step.")
 OUTCOME = Route("GET", "/api/v1/steps/{id}/outcome", Role.SUBMIT, OutcomeAnswer,
                 "A step's outcome; waits.")
 PAYLOAD = Route("GET", "/api/v1/steps/{id}/payload", Role.OPERATE, bytes,
-                "A step's payload, raw.")
+                "A step's payload, raw.", (WHOLE,), act="body --whole --payload")
 LAST_ANSWER = Route("GET", "/api/v1/steps/{id}/response", Role.OPERATE, bytes,
-                    "The last attempt's answer, raw.")
+                    "The last attempt's answer, raw.", (WHOLE,), act="body --whole")
 ANSWER = Route("GET", "/api/v1/steps/{id}/attempts/{number}/response", Role.OPERATE, bytes,
-               "An attempt's answer, raw.")
+               "An attempt's answer, raw.", (WHOLE,), act="body --whole --attempt")
 EVENTS = Route("GET", "/api/v1/events", Role.READ, bytes,
                "Server-Sent Events, resumable with Last-Event-ID.")
 CLIENTS = Route("GET", "/api/v1/clients", Role.ADMIN, ClientList, "Clients, by name.")
@@ -136,6 +140,9 @@ CLIENT_ADD = Route("POST", "/api/v1/clients", Role.ADMIN, ClientAnswer,
 CLIENT_TARGETS = Route("POST", "/api/v1/clients/{name}/targets", Role.ADMIN, ClientRow,
                        "Change where a client's steps may be called.", body=TargetsRequest,
                        act="client targets")
+CLIENT_REDACT = Route("POST", "/api/v1/clients/{name}/redact", Role.ADMIN, ClientRow,
+                      "Change what of a client's bodies people are not shown.",
+                      body=RedactRequest, act="client redact")
 CLIENT_SIGN = Route("POST", "/api/v1/clients/{name}/secrets", Role.ADMIN, SigningAnswer,
                     "Sign a client's calls with a new secret; it is shown this once.",
                     body=NoMembers, act="client secret add")

@@ -44,6 +44,7 @@ ASKS: dict[str, tuple[str, ...]] = {
     "bulk retarget": ("--filter", "is:live", "--from", "http://a/", "--to", "http://b/",
                       "--dry-run"),
     "client add": ("shop", "--target", "http://app/"), "client targets": ("shop", "--add", "x"),
+    "client redact": ("shop", "--add", "/x"),
     "client disable": ("shop",), "client enable": ("shop",), "client rm": ("shop",),
     "client ls": (), "client secret add": ("shop",),
     "client secret rm": ("shop",), "token add": ("ci", "--role", "read"), "token rotate": ("ci",),

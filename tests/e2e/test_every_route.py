@@ -161,6 +161,7 @@ def row(route: Route[Any], name: str) -> Asked:
         routes.ALERTS_TEST: ({}, {}, OF_ADMIN),
         routes.CLIENTS: ({}, None, OF_ADMIN), routes.AUDIT: ({"what": name}, None, OF_ADMIN),
         routes.CLIENT_ADD: ({}, {"name": name, "targets": ["http://a/"]}, OF_ADMIN),
+        routes.CLIENT_REDACT: ({}, {"add": ["/a"]}, OF_ADMIN),
         routes.CLIENT_TARGETS: ({}, {"add": ["http://a/"]}, OF_ADMIN),
         routes.TOKENS: ({}, None, OF_ADMIN),
         routes.TOKEN_ADD: ({}, {"name": "t", "role": "submit", "client": name}, OF_ADMIN),

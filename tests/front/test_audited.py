@@ -10,7 +10,7 @@ import pytest
 
 from engine.core.access.token import Role
 from engine.core.errors import Refused
-from engine.front.access.audited import DETAIL_CHARACTERS_MAX, Act, act_of, problem_of
+from engine.front.access.audited import DETAIL_CHARACTERS_MAX, Act, act_of, is_act, problem_of
 from engine.front.admin.audit import audit_page
 from engine.ports.audit import AuditEntry, AuditQuery
 from engine.wire import routes
@@ -27,7 +27,8 @@ def test_every_route_that_changes_something_has_a_name_in_the_audit() -> None:
     """Posts of the roles operate and admin, and no others: a new one without a name fails here."""
     changing = {it for it in ROUTES if it.method == "POST" and it is not routes.SUBMIT}
     assert {it.role for it in changing} == {Role.OPERATE, Role.ADMIN}
-    assert {it for it in ROUTES if it.act} == changing
+    bodies = {it for it in ROUTES if routes.WHOLE in it.queries}  # for when all of one is asked for
+    assert {it for it in ROUTES if it.act} == changing | bodies
     names = [it.act for it in ROUTES if it.act]
     assert len(names) == len(set(names))
 
@@ -51,6 +52,16 @@ def test_an_act_is_told_in_the_words_of_the_command(
 ) -> None:
     """What was done, to what, and the rest of what was asked."""
     assert act_of(route, names, body) == act
+
+
+@pytest.mark.parametrize("route", [routes.PAYLOAD, routes.ANSWER, routes.LAST_ANSWER])
+def test_that_all_of_a_body_is_asked_for_is_an_act(route: Route[Any]) -> None:
+    """Refused or not, and no other look at it."""
+    assert is_act(route, {"whole": "true"})
+    assert not is_act(route, {"whole": "false"})
+    assert not is_act(route, {})
+    assert not is_act(routes.STEP, {"whole": "true"})
+    assert act_of(route, {"id": "S1", "number": "2"}, b"") == Act(route.act, "S1 2", "")
 
 
 def test_what_changes_nothing_is_no_act() -> None:

@@ -138,7 +138,7 @@ RANGES = st.one_of(
 @given(st.binary(max_size=20), RANGES)
 def test_a_range_is_a_part_of_the_body(data: bytes, asked: str | None) -> None:
     """Bytes that lie in it, in their place; or 416 for a range that it cannot have."""
-    reply = raw_body(Body("s", 1, data, "text/plain\r\nx: y"), asked)
+    reply = raw_body(Body("s", 1, data, "text/plain\r\nx: y"), asked, redacted=False)
     headers = dict(reply.headers)
     assert all(value.isprintable() for value in headers.values())
     if reply.status == 206:

@@ -153,6 +153,8 @@ class Copying:
         work = partial(self._redactor.body, part.data, part.content_type)
         data, redacted = await to_thread.run_sync(work)
         note = redacted_text(redacted)
+        if part.redacted:
+            note += " · masked as its client hides it"
         if part.kept_bytes < part.full_bytes:
             note += f" · the engine kept the first {fmt.size(part.kept_bytes)}"
         try:
@@ -164,6 +166,8 @@ class Copying:
         stage = self._stage
         assert stage.client is not None  # else it is not offered
         part = await read(stage.client, row.id, None, 0, curl.INLINE_BYTES_MAX + 1)
+        if part.redacted:  # nobody wants an endpoint to be sent ***
+            raise NotCopied("its client hides a part of the payload: atomic body --payload --whole")
         _, secrets = self._redactor.body(part.data, part.content_type)
         note = ""
         payload: bytes | None = part.data

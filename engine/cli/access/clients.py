@@ -50,6 +50,13 @@ def client() -> None:
     help="A post without a parent token is never a step of a run.",
 )
 @click.option(
+    "--redact",
+    multiple=True,
+    metavar="WHAT",
+    help="What of its bodies people are not shown: a header's name or a JSON pointer; may be"
+    " repeated.",
+)
+@click.option(
     "--pause-others",
     is_flag=True,
     help="Also as the first client while runs of other names are open, which pauses them.",
@@ -64,6 +71,7 @@ def add(
     targets: tuple[str, ...],
     private_targets: bool,
     steps_need_parent: bool | None,
+    redact: tuple[str, ...],
     pause_others: bool,
     to: Path | None,
     db: Path | None,
@@ -80,7 +88,9 @@ def add(
 
     with place_for(to, as_json=as_json, new=True) as place:
         if db is not None:
-            asked = ClientRequest(name, targets, private_targets, steps_need_parent, pause_others)
+            asked = ClientRequest(
+                name, targets, private_targets, steps_need_parent, pause_others, redact
+            )
             answer = in_file(db, "add_client_to", asked, actor)
         else:
             with client_of(engine, actor=actor) as atomic:
@@ -90,6 +100,7 @@ def add(
                     private_targets=private_targets,
                     steps_need_parent=steps_need_parent,
                     pause_others=pause_others,
+                    redact=redact,
                 )
         if as_json:
             echo_json(answer)
@@ -132,6 +143,40 @@ def targets(
     if remove:
         what = "what no target covers any more" if row.targets else "all of its open runs"
         click.echo(f"At their next attempt {what} will be paused: target-not-allowed.", err=True)
+
+
+@client.command()
+@click.argument("name")
+@click.option("--add", multiple=True, metavar="WHAT", help="One more; may be repeated.")
+@click.option("--remove", multiple=True, metavar="WHAT", help="One less; may be repeated.")
+@engine_option
+@actor_option
+@json_option
+def redact(
+    name: str,
+    add: tuple[str, ...],
+    remove: tuple[str, ...],
+    engine: str,
+    actor: str,
+    as_json: bool,
+) -> None:
+    """Say what of a client's payloads and answers people are not shown.
+
+    WHAT is a JSON pointer, which begins with `/` and has `*` for every item or member
+    (`/card/number`, `/items/*/iban`), or the name of a header. Reasons of attempts that have failed
+    already stay as they were recorded.
+    """
+    if not add and not remove:
+        raise click.UsageError("Say what to change: --add WHAT, --remove WHAT.")
+    with client_of(engine, actor=actor) as atomic:
+        row = atomic.admin.change_redact(name, add=add, remove=remove)
+    if as_json:
+        echo_json(row)
+    elif row.redact:
+        hidden = " ".join(map(safe, row.redact))
+        click.echo(f"Of bodies of the client {safe(name)} people are not shown: {hidden}")
+    else:
+        click.echo(f"All of the bodies of the client {safe(name)} is shown.")
 
 
 @client.group()

@@ -162,15 +162,26 @@ class AsyncOperations:
         request = wire.ReleaseRequest(wire.HoldKind(kind), name, rate_per_s)
         return await self._read(routes.RELEASE, release_call(request, self._actor))
 
-    async def payload(self, step_id: str, *, first: int = 0, count: int | None = None) -> BodyPart:
-        """A step's payload, or `count` bytes of it."""
-        return read_body(await self._exchange.answer(body_call(step_id, None, first, count)))
+    async def payload(
+        self, step_id: str, *, first: int = 0, count: int | None = None, whole: bool = False
+    ) -> BodyPart:
+        """A step's payload, or `count` bytes of it. What its client hides is masked, unless
+        `whole` is asked for: with the role `admin`, and the audit keeps it."""
+        call = body_call(step_id, None, first, count, whole=whole, actor=self._actor)
+        return read_body(await self._exchange.answer(call))
 
     async def answer(
-        self, step_id: str, attempt: int, *, first: int = 0, count: int | None = None
+        self,
+        step_id: str,
+        attempt: int,
+        *,
+        first: int = 0,
+        count: int | None = None,
+        whole: bool = False,
     ) -> BodyPart:
-        """What an attempt was answered, or `count` bytes of it."""
-        return read_body(await self._exchange.answer(body_call(step_id, attempt, first, count)))
+        """What an attempt was answered, or `count` bytes of it. `whole`: as of a payload."""
+        call = body_call(step_id, attempt, first, count, whole=whole, actor=self._actor)
+        return read_body(await self._exchange.answer(call))
 
     async def act(
         self,

@@ -39,12 +39,14 @@ class Admin:
         private_targets: bool = False,
         steps_need_parent: bool | None = None,
         pause_others: bool = False,
+        redact: Iterable[str] = (),
     ) -> access.ClientAnswer:
-        """Make a client known, with the prefixes of the URLs that its steps may have. The answer
-        has its token's secret, this once. Raises Refused of the first one while runs of other
-        names are open, which it would pause, unless that is meant (`pause_others`)."""
+        """Make a client known, with the prefixes of the URLs that its steps may have, and what of
+        its bodies people are not shown (`redact`: names of headers, JSON pointers). The answer has
+        its token's secret, this once. Raises Refused of the first one while runs of other names are
+        open, which it would pause, unless that is meant (`pause_others`)."""
         asked = access.ClientRequest(
-            name, tuple(targets), private_targets, steps_need_parent, pause_others
+            name, tuple(targets), private_targets, steps_need_parent, pause_others, tuple(redact)
         )
         return self._ask(routes.CLIENT_ADD, asked)
 
@@ -59,6 +61,14 @@ class Admin:
         """Change where a client's steps may be called: from their next attempts on."""
         asked = access.TargetsRequest(tuple(add), tuple(remove), private_targets)
         return self._ask(routes.CLIENT_TARGETS, asked, name)
+
+    def change_redact(
+        self, name: str, *, add: Iterable[str] = (), remove: Iterable[str] = ()
+    ) -> access.ClientRow:
+        """Change what of a client's bodies people are not shown: names of headers, and JSON
+        pointers."""
+        asked = access.RedactRequest(tuple(add), tuple(remove))
+        return self._ask(routes.CLIENT_REDACT, asked, name)
 
     def add_signing_secret(self, name: str) -> access.SigningAnswer:
         """Sign a client's calls with a new secret, and with the one before it too. The answer has

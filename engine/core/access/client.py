@@ -43,6 +43,8 @@ class Client(Struct, frozen=True):
     ca_file: str | None = None
     """Certificates that its targets are trusted by, besides the system's."""
     limits: ClientLimits = NO_LIMITS
+    redact: tuple[str, ...] = ()
+    """Names of headers, and JSON pointers: what of its bodies people are not shown."""
     disabled: bool = False
     """Its posts are refused; it stays known, and its steps are called."""
     defined_in: str = ""

@@ -11,7 +11,7 @@ import codecs
 import html
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import lru_cache
 from http import HTTPStatus
 from typing import Any
@@ -78,14 +78,16 @@ _CLOSING = {"[": "]", "{": "}"}
 _IN_GROUP = re.compile(r"\s{0,40}[|+][-+]{0,40} ?")
 """Before each line of the traceback of an ExceptionGroup."""
 _TRACEBACK = "Traceback (most recent call last)"
+Told = Callable[[str], str]
+"""What may be told of a text."""
 _json_at_begin = json.JSONDecoder(strict=False).raw_decode
 
 
-def excerpt_of(outcome: Outcome) -> str | None:
+def excerpt_of(outcome: Outcome, told: Told | None = None) -> str | None:
     """The reason of an attempt that failed, at most `EXCERPT_BYTES_MAX` bytes, one line.
 
     None where nothing tells it: it succeeded, it suspended itself, the answer has no body, or one
-    that is no text.
+    that is no text. `told` masks in the answer's reason what its client hides.
     """
     if isinstance(outcome, Unanswered):
         return shortened(outcome.why or outcome.detail)
@@ -93,7 +95,12 @@ def excerpt_of(outcome: Outcome) -> str | None:
         return None
     if outcome.fault is not None:
         return shortened(outcome.fault)
-    return _of_answer(outcome)
+    if outcome.excerpt is not None:
+        return outcome.excerpt or None
+    text = _of_answer(outcome)
+    if text is not None and told is not None:  # before it is cut: a half would not be known
+        text = told(" ".join(text.split()))
+    return None if text is None else shortened(text)
 
 
 def shortened(text: str) -> str | None:
@@ -124,12 +131,12 @@ def _of_answer(answer: Answered) -> str | None:
     media_type = answer.content_type.partition(";")[0].strip().lower()
     says_json = media_type.endswith(("/json", "+json")) and begin != "<"
     if says_json or begin in ("{", "["):
-        return shortened(_of_json(text.lstrip(), answer.http_status))
+        return _of_json(text.lstrip(), answer.http_status)
     if media_type in ("text/html", "application/xhtml+xml") or _HTML.match(text):
-        return shortened(_of_html(text, answer.http_status))
+        return _of_html(text, answer.http_status)
     if begin == "<" and media_type != "text/plain":
-        return shortened(_of_xml(text, answer.http_status))
-    return shortened(_first_line(text))
+        return _of_xml(text, answer.http_status)
+    return _first_line(text)
 
 
 def _decoded(body: bytes, content_type: str) -> str | None:

@@ -15,7 +15,7 @@ from engine.front.access.gate import Gate
 from engine.front.server.reply import Reply
 from engine.front.server.strict import RawHeaders
 from engine.registry.audit import Audit, Refusal
-from engine.wire.routes import ACT, BULK, Route
+from engine.wire.routes import ACT, BULK, WHOLE, Route
 
 DETAIL_CHARACTERS_MAX = 1_024
 PATH_CHARACTERS_MAX = 200
@@ -40,6 +40,13 @@ class _Problem(Struct):
 
 
 _decode_problem = msgspec.json.Decoder(_Problem).decode
+
+
+def is_act(route: Route[Any], query: Mapping[str, str]) -> bool:
+    """Whether a request to a route is kept: of a body, that all of it is asked for."""
+    if WHOLE in route.queries:
+        return query.get(WHOLE) == "true"
+    return bool(route.act)
 
 
 def act_of(route: Route[Any], names: Mapping[str, str], body: bytes) -> Act | None:

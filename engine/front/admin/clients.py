@@ -10,6 +10,7 @@ from engine.core.access.client import Client
 from engine.core.access.token import Token
 from engine.core.errors import Problem, Refused
 from engine.core.target import BadTarget, normalise_prefix
+from engine.core.text.redaction import RULES_MAX, BadRule, check_rule
 from engine.front.asked import decode_asked
 from engine.front.show.times import maybe_rfc3339
 from engine.registry.changes import Changes, Made
@@ -19,6 +20,7 @@ from engine.wire import access
 NAME = "letters, digits and ._- , at most 64, beginning with a letter or digit"
 _decode_client = msgspec.json.Decoder(access.ClientRequest).decode
 _decode_targets = msgspec.json.Decoder(access.TargetsRequest).decode
+_decode_redact = msgspec.json.Decoder(access.RedactRequest).decode
 _decode_removal = msgspec.json.Decoder(access.SigningRemoval).decode
 _decode_token = msgspec.json.Decoder(access.TokenRequest).decode
 _decode_rotate = msgspec.json.Decoder(access.RotateRequest).decode
@@ -53,6 +55,7 @@ def client_row(client: Client) -> access.ClientRow:
         disabled=client.disabled,
         defined_in=client.defined_in or None,
         signing_secrets=len(client.signing_secrets),
+        redact=client.redact,
     )
 
 
@@ -95,6 +98,7 @@ def client_of(asked: access.ClientRequest) -> Client:
         _prefixes(asked.targets, "targets"),
         private_targets=asked.private_targets,
         steps_need_parent=asked.steps_need_parent,
+        redact=_rules(asked.redact, "redact"),
     )
 
 
@@ -110,6 +114,15 @@ async def change_targets(changes: Changes, name: str, body: bytes, actor: str) -
         most=access.TARGETS_MAX,
     )
     return client_row(client)
+
+
+async def change_redact(changes: Changes, name: str, body: bytes, actor: str) -> access.ClientRow:
+    """`POST /api/v1/clients/{name}/redact`. Raises Refused."""
+    asked = decode_asked(body, _decode_redact, "change of what is hidden", names_are=NAME)
+    add = _rules(asked.add, "add")
+    return client_row(
+        await changes.set_redact(name, actor, add=add, remove=asked.remove, most=RULES_MAX)
+    )
 
 
 async def add_signing_secret(changes: Changes, name: str, actor: str) -> access.SigningAnswer:
@@ -135,6 +148,16 @@ def _prefixes(texts: tuple[str, ...], member: str) -> tuple[str, ...]:
             detail = f"The target {text[:200]!r} {error}."
             raise Refused(Problem.INVALID_REQUEST, detail, member=member) from error
     return tuple(dict.fromkeys(found))
+
+
+def _rules(rules: tuple[str, ...], member: str) -> tuple[str, ...]:
+    for rule in rules:
+        try:
+            check_rule(rule)
+        except BadRule as error:
+            detail = f"{rule[:200]!r} {error}."
+            raise Refused(Problem.INVALID_REQUEST, detail, member=member) from error
+    return tuple(dict.fromkeys(rules))
 
 
 async def add_token(changes: Changes, body: bytes, actor: str, now: int) -> access.TokenAnswer:

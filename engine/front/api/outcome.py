@@ -24,11 +24,11 @@ _parse = msgspec.json.Decoder(float_hook=str).decode
 """Any JSON; numbers are left as they are."""
 
 
-def result_reply(result: Result, posted: Posted) -> Reply:
-    """The answer to a post, or to a look at an outcome."""
+def result_reply(result: Result, posted: Posted, *, redacted: bool = False) -> Reply:
+    """The answer to a post, or to a look at an outcome. `redacted`: a part of it is masked."""
     if isinstance(result, StillOpen):
         return _open_reply(result, posted)
-    headers: tuple[tuple[str, str], ...] = ()
+    headers: tuple[tuple[str, str], ...] = (("atomic-redacted", "true"),) if redacted else ()
     if result.replayed:
         headers += (("idempotent-replayed", "true"),)
     if result.payload_differs:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -11,9 +11,11 @@ import trio
 from msgspec.structs import replace
 
 from engine import wire
+from engine.core.access.token import Role
 from engine.core.errors import Problem, Refused
 from engine.core.filter import BadFilter, Filter, parse
 from engine.core.model import Step, StepState, run_of
+from engine.core.text.redaction import Redaction
 from engine.front.access.own import check_own
 from engine.front.access.who import Who
 from engine.front.admin.alerts import alerts_status
@@ -41,14 +43,15 @@ from engine.front.show.replies import json_reply
 from engine.front.show.rows import cause_row, move_row, retry_row, run_row, step_row
 from engine.front.show.times import rfc3339
 from engine.ports.caller import SMALL_BYTES_MAX
-from engine.ports.store import Larger
+from engine.ports.store import Body, Larger
 from engine.ports.views import AttemptRecord, RetryQuery, RunQuery
+from engine.runs.open.callers import Recorded, Result
 from engine.runs.open.replies import wait_room
 from engine.runs.waits import WhyWaits, why_wait
-from engine.wire.routes import RETRIES, RUNS
+from engine.wire.routes import RETRIES, RUNS, WHOLE
 
 OPERATORS = "/"
-"""Who has room for bodies that operators look at: no client can be called so."""
+"""Whose turn it is to look at bodies, and who has room for them: no client can be called so."""
 NEW_WITHIN_MS = 300_000
 """Runs that got stuck within so long are told apart."""
 SORTS = {"-submittedAt": True, "submittedAt": False}
@@ -269,42 +272,130 @@ async def _found(front: Front, who: Who, step_id: str) -> tuple[Step, list[Attem
     return found
 
 
-async def payload(front: Front, who: Who, step_id: str, byte_range: str | None) -> Reply:
-    """`GET /api/v1/steps/{id}/payload`: as first received."""
+async def payload(
+    front: Front, who: Who, step_id: str, query: Mapping[str, str], byte_range: str | None
+) -> Reply:
+    """`GET /api/v1/steps/{id}/payload`: as first received, but for what its client hides."""
+    whole = asks_whole(query, who)
     found, _ = await _found(front, who, step_id)
-    return await _raw(front, step_id, found.payload_generation, byte_range, answer=False)
+    number = found.payload_generation
+    return await _raw(front, found, number, byte_range, answer=False, whole=whole)
 
 
 async def response(
-    front: Front, who: Who, step_id: str, number: str | None, byte_range: str | None
+    front: Front,
+    who: Who,
+    step_id: str,
+    number: str | None,
+    query: Mapping[str, str],
+    byte_range: str | None,
 ) -> Reply:
-    """`GET /api/v1/steps/{id}/response` and `…/attempts/{n}/response`: what the endpoint sent."""
+    """`GET /api/v1/steps/{id}/response` and `…/attempts/{n}/response`: what the endpoint sent, but
+    for what its client hides."""
+    whole = asks_whole(query, who)
     found, _ = await _found(front, who, step_id)
     attempt = found.attempts
     if number is not None:
         if not 1 <= whole_number(number) <= attempt:
             raise Refused(Problem.NOT_FOUND, f"The step has no attempt {number[:20]!r}.")
         attempt = whole_number(number)
-    return await _raw(front, step_id, attempt, byte_range, answer=True)
+    return await _raw(front, found, attempt, byte_range, answer=True, whole=whole)
 
 
 async def _raw(
-    front: Front, step_id: str, number: int, byte_range: str | None, *, answer: bool
+    front: Front, step: Step, number: int, byte_range: str | None, *, answer: bool, whole: bool
 ) -> Reply:
     """A recorded body, when there is room in memory for it."""
-    read = partial(front.views.body, step_id, number, answer=answer)
+
+    async def reply_of(body: Body) -> Reply:
+        shown = body if whole else await shown_body(front, step, body)
+        return raw_body(shown, byte_range, redacted=shown is not body)
+
+    read = partial(front.views.body, step.id, number, answer=answer)
     body = await read(bytes_max=SMALL_BYTES_MAX)
     if body is None:  # or its run has gone since it was looked at
         unknown = Refused(Problem.NOT_FOUND, "This body was not recorded.")
-        raise await front.engine.gone_or(run_of(step_id), unknown)
+        raise await front.engine.gone_or(step.run_id, unknown)
     if not isinstance(body, Larger):
-        return raw_body(body, byte_range)
+        return await reply_of(body)
     room = await wait_room(front.engine.budget, OPERATORS, body.size)
     try:
         body = await read()
         assert not isinstance(body, Larger)
-        reply = raw_body(body, byte_range)
+        if body is None:
+            raise Refused(Problem.NOT_FOUND, "No body was recorded.")
+        reply = await reply_of(body)
     except BaseException:
         room.give_back()
         raise
     return msgspec.structs.replace(reply, room=room)
+
+
+def asks_whole(query: Mapping[str, str], who: Who) -> bool:
+    """Whether a body is asked for with all that is hidden of it. Raises Refused for who may not."""
+    wanted = query.get(WHOLE, "false")
+    if wanted not in ("true", "false"):
+        raise Refused(Problem.INVALID_REQUEST, f"`whole` is true or false; not {wanted[:64]!r}.")
+    if wanted == "true" and who.role is not Role.ADMIN:
+        raise Refused(
+            Problem.FORBIDDEN,
+            f"What is hidden of a body is for the role admin; the token {who.token!r} has"
+            f" {who.role}. Without `whole` there is the body with *** in the place of it.",
+        )
+    return wanted == "true"
+
+
+async def shown_body(front: Front, step: Step, body: Body) -> Body:
+    """A step's payload or answer as people are shown it: the same object, if nothing is hidden. In
+    an answer that is also what the payload hides, which it may quote. Raises Refused."""
+    if not front.registry.redactions:
+        return body
+    redaction = front.registry.redactions.of(await _client_of(front, step))
+    if redaction is None:
+        return body
+    values = await _hidden_of(front, step, redaction) if body.answer else ()
+    steps = redaction.shown(
+        body.data,
+        body.content_type,
+        is_json=body.json or not body.answer,
+        is_cut=body.size >= 0,
+        values=values,
+    )
+    data = await front.costly.run(steps, OPERATORS, lambda: None)
+    return body if data is body.data else replace(body, data=data)
+
+
+async def _hidden_of(front: Front, step: Step, redaction: Redaction) -> Sequence[str] | None:
+    """What of a step's payload is hidden; None: it cannot be told. Raises Refused."""
+    read = partial(front.views.body, step.id, step.payload_generation, answer=False)
+    found = await read(bytes_max=SMALL_BYTES_MAX)
+    room = None
+    if isinstance(found, Larger):
+        room = await wait_room(front.engine.budget, OPERATORS, found.size)
+    try:
+        payload = found if room is None else await read()
+        if payload is None or isinstance(payload, Larger):
+            return None  # it is not kept any more
+        return await front.costly.run(redaction.values_in(payload.data), OPERATORS, lambda: None)
+    finally:
+        if room is not None:
+            room.give_back()
+
+
+async def shown_outcome(front: Front, result: Result) -> Result:
+    """An outcome as people are shown it: the same object, if nothing is hidden."""
+    if not isinstance(result, Recorded) or result.body is None:
+        return result
+    try:
+        body = await shown_body(front, result.step, result.body)
+    except BaseException:
+        if result.room is not None:
+            result.room.give_back()
+        raise
+    return result if body is result.body else replace(result, body=body)
+
+
+async def _client_of(front: Front, step: Step) -> str:
+    """Whose step it is; empty: its run has gone meanwhile, and nobody's rules hold."""
+    found = front.engine.memory.client_of(step.run_id)
+    return found or await front.views.client_of(step.run_id) or ""

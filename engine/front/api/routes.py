@@ -12,10 +12,11 @@ from quart_trio import QuartTrio
 from werkzeug.exceptions import HTTPException
 
 from engine import wire
+from engine.core.access.token import Role
 from engine.core.errors import Problem, Refused
 from engine.core.events import Actor
 from engine.front.access.actor import actor_of
-from engine.front.access.audited import act_of, note_refused_token, problem_of
+from engine.front.access.audited import act_of, is_act, note_refused_token, problem_of
 from engine.front.access.own import check_own
 from engine.front.access.who import Who
 from engine.front.admin import clients, limits
@@ -119,7 +120,7 @@ def _common(app: QuartTrio, front: Front) -> None:
         found = front.gate.check(route, request.path, method, headers, client)
         if isinstance(found, Who):
             g.who = found
-            if route is not None and route.act:
+            if route is not None and is_act(route, request.args):
                 act = act_of(route, request.view_args or {}, await request.body)
                 g.entry = act and front.audit.begin(act.act, act.what, act.detail, _actor(front))
             if route is not None and route.body is NoMembers:
@@ -197,7 +198,10 @@ def _work(front: Front) -> Answers:
         posted = read_headers(raw_headers(request))
         wait = wait_of(posted, None)
         await check_own(g.who, id, no_such_step(id), front.engine.memory.client_of, front.views)
-        return _unless_lapsed(front, result_reply(await front.engine.outcome(id, wait), posted))
+        found = await front.engine.outcome(id, wait)
+        is_own = g.who.role is Role.SUBMIT
+        shown = found if is_own else await read.shown_outcome(front, found)
+        return _unless_lapsed(front, result_reply(shown, posted, redacted=shown is not found))
 
     async def take_action(id: str) -> Reply:
         return await act.action(front, g.who, id, await request.body, _actor(front))
@@ -271,6 +275,9 @@ def _reads(front: Front) -> Answers:
         answer.timeout = None
         return answer
 
+    async def answer_to(id: str, number: str | None) -> Reply:
+        return await read.response(front, g.who, id, number, request.args, _byte_range())
+
     return {
         routes.STATUS: lambda: read.status(front, g.who),
         routes.RUNS: lambda: read.runs(front, g.who, request.args.to_dict()),
@@ -278,9 +285,9 @@ def _reads(front: Front) -> Answers:
         routes.CAUSES: lambda: read.causes(front, g.who),
         routes.RETRIES: lambda: read.retries(front, g.who, request.args.to_dict()),
         routes.STEP: lambda id: read.step(front, g.who, id),
-        routes.PAYLOAD: lambda id: read.payload(front, g.who, id, _byte_range()),
-        routes.LAST_ANSWER: lambda id: read.response(front, g.who, id, None, _byte_range()),
-        routes.ANSWER: lambda id, number: read.response(front, g.who, id, number, _byte_range()),
+        routes.PAYLOAD: lambda id: read.payload(front, g.who, id, request.args, _byte_range()),
+        routes.LAST_ANSWER: partial(answer_to, number=None),
+        routes.ANSWER: answer_to,
         routes.EVENTS: event_stream,
     }
 
@@ -298,16 +305,22 @@ async def _back_up(front: Front) -> Reply:
     return json_reply(begin_backup(front.backups, asked, _actor(front)), 202)
 
 
+async def _change_targets(front: Front, name: str) -> Reply:
+    asked, actor = await request.body, _actor(front).name
+    return json_reply(await clients.change_targets(front.changes, name, asked, actor))
+
+
+async def _change_redact(front: Front, name: str) -> Reply:
+    asked, actor = await request.body, _actor(front).name
+    return json_reply(await clients.change_redact(front.changes, name, asked, actor))
+
+
 def _admin(front: Front) -> Answers:
     changes, registry, now = front.changes, front.registry, front.clock.utc_ms
 
     async def add_client() -> Reply:
         asked = await request.body
         return json_reply(await clients.add_client(changes, asked, _actor(front).name, now()))
-
-    async def change_targets(name: str) -> Reply:
-        asked = await request.body
-        return json_reply(await clients.change_targets(changes, name, asked, _actor(front).name))
 
     async def add_signing_secret(name: str) -> Reply:
         return json_reply(await clients.add_signing_secret(changes, name, _actor(front).name))
@@ -357,7 +370,8 @@ def _admin(front: Front) -> Answers:
         routes.LIMITS_RESET: reset_limits,
         routes.CLIENTS: lambda: json_reply(clients.client_list(registry)),
         routes.CLIENT_ADD: add_client,
-        routes.CLIENT_TARGETS: change_targets,
+        routes.CLIENT_TARGETS: partial(_change_targets, front),
+        routes.CLIENT_REDACT: partial(_change_redact, front),
         routes.CLIENT_SIGN: add_signing_secret,
         routes.CLIENT_UNSIGN: remove_signing_secret,
         routes.CLIENT_DISABLE: partial(set_disabled, disabled=True),

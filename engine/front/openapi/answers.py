@@ -56,8 +56,9 @@ _OF_A_BODY = {
     "Accept-Ranges": "`bytes`.",
     "Atomic-Content-Type": "With which it came: third parties wrote it.",
     "Atomic-Full-Size": "In bytes.",
-    "Atomic-Redacted": "Whether something was taken out of it.",
+    "Atomic-Redacted": "Whether something of it is masked, as its client hides it.",
 }
+_MASKED = {"Atomic-Redacted": "`true`: something of it is masked, as its client hides it."}
 _RANGE = _OF_A_BODY | {"Content-Range": "Which bytes of how many."}
 _TEXT: Json = {"text/plain": {"schema": {"type": "string"}}}
 _HTML: Json = {"text/html": {"schema": {"type": "string"}}}
@@ -151,7 +152,7 @@ def _done(route: Route[Any]) -> dict[int, Told]:
             202: ("Recorded, still open.", _json(wire.OpenAnswer), _OPEN),
         },
         routes.OUTCOME: {
-            200: ("The recorded outcome.", answer, _REPLAYED),
+            200: ("The recorded outcome.", answer, _REPLAYED | _MASKED),
             202: ("Still open.", _json(wire.OpenAnswer), _OPEN),
         },
         routes.STATUS: {200: ("As it stands.", _json(wire.Status), {})},

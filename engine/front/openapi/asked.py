@@ -60,6 +60,10 @@ _QUERY: dict[str, tuple[str, Json]] = {
     "actor": ("By this actor.", TEXT),
     "act": ("Acts of this name, in the words of the command.", TEXT),
     "what": ("Done to this.", TEXT),
+    "whole": (
+        "With what its client hides: for the role `admin`, and the audit keeps it.",
+        {"type": "boolean", "default": False},
+    ),
 }
 _CURSOR_OF_RETRIES = (_CURSOR, {"type": "string", "pattern": "^0*[1-9][0-9]*(?:-|$)"})
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 
-from engine.core.errors import Problem, Refused
 from engine.front.asked import whole_number
 from engine.front.server.reply import Reply
 from engine.ports.store import Body
@@ -12,21 +11,19 @@ from engine.ports.store import Body
 _RANGE = re.compile(r"bytes=([0-9]*)-([0-9]*)")
 
 
-def raw_body(body: Body | None, byte_range: str | None) -> Reply:
-    """A recorded body, or the range asked for (RFC 9110 §14.2; one range).
+def raw_body(body: Body, byte_range: str | None, *, redacted: bool) -> Reply:
+    """A recorded body as it is shown, or the range asked for (RFC 9110 §14.2; one range).
 
     Third parties wrote it: the type it came with is said, but not in Content-Type, lest a browser
     act on it.
     """
-    if body is None:
-        raise Refused(Problem.NOT_FOUND, "No body was recorded.")
     size = len(body.data) if body.size < 0 else body.size
     headers = (
         ("content-type", "application/octet-stream"),
         ("accept-ranges", "bytes"),
         ("atomic-content-type", re.sub(r"[^\x20-\x7e]", "?", body.content_type)),
         ("atomic-full-size", str(size)),
-        ("atomic-redacted", "false"),
+        ("atomic-redacted", "true" if redacted else "false"),
     )
     span = _RANGE.fullmatch(byte_range or "")
     if span is None or not (span[1] or span[2]):

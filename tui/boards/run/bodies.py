@@ -55,14 +55,17 @@ class ShownBody(Struct, frozen=True):
     full_bytes: int
     redacted: int = 0
     """How many values were replaced."""
+    hides: bool = False
+    """The engine has masked what its client hides."""
 
     @classmethod
     def of(cls, part: BodyPart, redactor: Redactor) -> ShownBody:
         """The first part of a body without its secrets."""
         data, redacted = redactor.body(part.data, part.content_type)
         return cls(
-            data, part.content_type, len(part.data), part.kept_bytes, part.full_bytes, redacted
-        )
+            data, part.content_type, len(part.data), part.kept_bytes, part.full_bytes, redacted,
+            part.redacted,
+        )  # fmt: skip
 
     @property
     def is_whole(self) -> bool:
@@ -97,6 +100,8 @@ def told_of(body: ShownBody) -> str:
     """How long it is, of which type, and what of it is not shown."""
     told = f"{fmt.size(body.full_bytes)} · {safe(body.content_type) or 'no content type'}"
     told += redacted_text(body.redacted)
+    if body.hides:
+        told += " · masked as its client hides it"
     if body.kept_bytes < body.full_bytes:
         told += f" · the engine kept the first {fmt.size(body.kept_bytes)}"
     return told if body.is_whole else told + f" · the first {fmt.size(body.read_bytes)} shown"

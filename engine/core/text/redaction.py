@@ -1,0 +1,241 @@
+"""What of a client's bodies people are not shown: what its `redact` names.
+
+Everything that is written for people, or shown to them, passes here: bodies (`shown`), and texts
+that were made of bodies (`told`). What cannot be told apart for sure is masked whole: a body that
+is no JSON where pointers are set, one that is too large to be looked through, a text that came of
+either. `docs/how-to/redact.md`.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from functools import lru_cache
+from typing import Any
+
+from engine.core.text.json_text import declares_json, json_fault
+from engine.core.text.masked_json import VALUE_MASK, Node, Span, spans_in
+from engine.core.text.named_values import Names
+from engine.core.text.secrets import MASK
+
+RULES_MAX = 100
+"""Of one client."""
+RULE_CHARACTERS_MAX = 1_024
+LOOKED_AT_BYTES_MAX = 16_777_216
+"""A larger body is masked whole: it would be looked through for seconds."""
+JUDGED_BYTES_MAX = 1_048_576
+"""What may be JSON without anybody having said so is, if it is no larger than this and parses."""
+VALUES_MAX = 1_000
+"""Of a payload, that are looked for in another body, or in a text."""
+COMPARED_BYTES_MAX = 1_073_741_824
+"""A body's bytes times the values that are looked for in it."""
+VALUE_CHARACTERS_MIN = 3
+"""A shorter one would be found in every text."""
+WORD_CHARACTERS_MAX = 8
+"""A value up to this is looked for as a word by itself."""
+HEAD_CHARACTERS = 12
+"""By so many a longer value is found: texts often have only its beginning."""
+_NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_-]{0,126}[A-Za-z0-9])?")
+_BAD_ESCAPE = re.compile(r"~(?![01])")
+
+
+class BadRule(ValueError):
+    """What is wrong with a rule, to be put behind it."""
+
+
+def check_rule(rule: str) -> None:
+    """Raises BadRule for what is no name and no pointer (RFC 6901)."""
+    if len(rule) > RULE_CHARACTERS_MAX:
+        raise BadRule(f"has more than {RULE_CHARACTERS_MAX:,} characters")
+    if rule and not rule.startswith("/"):
+        if _NAME.fullmatch(rule):
+            return
+        raise BadRule(
+            "is neither the name of a header (letters, digits, `-` and `_`) nor a JSON pointer,"
+            " which begins with `/`, as in `/card/number` or `/items/*/iban`"
+        )
+    if _BAD_ESCAPE.search(rule):
+        raise BadRule("has `~` in it: a JSON pointer writes `~` as `~0`, and `/` as `~1`")
+
+
+class Redaction:
+    """What one client's rules come to. Made once for each list of rules: `redaction_of`."""
+
+    def __init__(self, rules: Iterable[str]) -> None:
+        """Rules that have been checked. The empty one points at all of a body."""
+        rules = tuple(rules)
+        pointers = [rule for rule in rules if not rule or rule.startswith("/")]
+        names = [rule for rule in rules if rule and not rule.startswith("/")]
+        self._points = bool(pointers)
+        self._root = Node()
+        for pointer in pointers:
+            tokens = pointer.split("/")[1:]
+            self._root.add(token.replace("~1", "/").replace("~0", "~") for token in tokens)
+        self._names = Names(names) if names else None
+
+    def shown(
+        self,
+        data: bytes,
+        content_type: str = "",
+        *,
+        is_json: bool = False,
+        is_cut: bool = False,
+        values: Sequence[str] | None = (),
+    ) -> Generator[None, None, bytes]:
+        """A body as people are shown it; the same object, if nothing of it is masked.
+
+        `is_json`: it is known to be; `is_cut`: there was more of it. `values`: what of another body
+        is not shown, wherever it stands in this one (`values_in`); None: that cannot be told.
+        """
+        declared = is_json or declares_json(content_type)
+        if not data or not (self._points or self._names):
+            return data
+        work = len(data) * len(values or ())
+        if values is None or len(data) > LOOKED_AT_BYTES_MAX or work > COMPARED_BYTES_MAX:
+            return _all_masked(declared=declared)
+        if declared or data.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] in (b"{", b"["):
+            spans = None
+            if is_json or is_cut or _is_json(data):
+                hits = yield from _hits(data, values)
+                if hits and is_cut:
+                    hits.append(len(data) - 1)  # of another only its beginning may be there
+                spans = yield from spans_in(data, self._root, self._names, is_cut=is_cut, hits=hits)
+            if spans is not None:
+                return _spliced(data, spans)
+        if self._points or self._names is None:
+            return _all_masked(declared=declared)
+        return (yield from self._text_shown(data, values, declared=declared, is_cut=is_cut))
+
+    def _text_shown(
+        self, data: bytes, values: Sequence[str], *, declared: bool, is_cut: bool
+    ) -> Generator[None, None, bytes]:
+        """What is no JSON, where only names are hidden."""
+        assert self._names is not None
+        try:
+            text = data.decode()
+        except UnicodeDecodeError as error:
+            if not is_cut or error.start < len(data) - 3:
+                return _all_masked(declared=declared)
+            text = data[: error.start].decode()
+        masked = yield from self._names.masked(text)
+        for value in values:
+            yield
+            masked = _without_value(masked, value)
+        return data if masked == text else masked.encode()
+
+    def told(self, text: str, values: Iterable[str] = ()) -> str:
+        """A text, of one line mostly, without what the names are given in it and without these
+        values, as they stand in the body that it speaks of."""
+        for value in values:
+            text = _without_value(text, value)
+        return text if self._names is None else at_once(self._names.masked(text))
+
+    def values_in(self, payload: bytes) -> Generator[None, None, list[str] | None]:
+        """What the rules find in a payload, the longest first: not to be told in another body or
+        text. None: it is too much to look for, or the payload too large to look through."""
+        if len(payload) > LOOKED_AT_BYTES_MAX:
+            return None
+        spans = yield from spans_in(payload, self._root, self._names)
+        if spans is None or len(spans) > VALUES_MAX:
+            return None
+        found: set[str] = set()
+        for span in spans:
+            found.update(_texts_of(payload[span.begin : span.end]))
+        values = [each for each in found if len(each) >= VALUE_CHARACTERS_MIN]
+        return sorted(values, key=_longest_first) if len(values) <= VALUES_MAX else None
+
+
+def _longest_first(value: str) -> tuple[int, str]:
+    return -len(value), value
+
+
+@lru_cache(maxsize=1_024)
+def redaction_of(rules: tuple[str, ...]) -> Redaction:
+    """What checked rules come to."""
+    return Redaction(rules)
+
+
+def _is_json(data: bytes) -> bool:
+    text = data.removeprefix(b"\xef\xbb\xbf")
+    return len(data) <= JUDGED_BYTES_MAX and json_fault(text) is None
+
+
+def _all_masked(*, declared: bool) -> bytes:
+    return VALUE_MASK if declared else MASK.encode()
+
+
+def _spliced(data: bytes, spans: list[Span]) -> bytes:
+    if not spans:
+        return data
+    parts: list[bytes] = []
+    at = 0
+    for span in spans:
+        parts += (data[at : span.begin], span.mask)
+        at = span.end
+    return b"".join((*parts, data[at:]))
+
+
+def at_once(steps: Generator[None, None, Any]) -> Any:
+    """What small work comes to, in one go."""
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            return end.value
+
+
+def _hits(data: bytes, values: Sequence[str]) -> Generator[None, None, list[int]]:
+    """Where one of the values begins, however JSON spells it."""
+    if not values:
+        return []
+    lower = data.lower()
+    found: set[int] = set()
+    for value in values:
+        yield
+        for spelled in {value.encode(), json.dumps(value)[1:-1].encode()}:
+            head = spelled[:HEAD_CHARACTERS].lower()
+            at = lower.find(head)
+            while at >= 0:
+                if len(spelled) > WORD_CHARACTERS_MAX or _is_word(lower, at, at + len(head)):
+                    found.add(at)
+                at = lower.find(head, at + 1)
+    return sorted(found)
+
+
+def _is_word(text: bytes, begin: int, end: int) -> bool:
+    return not (text[max(0, begin - 1) : begin].isalnum() or text[end : end + 1].isalnum())
+
+
+def _texts_of(part: bytes) -> Iterator[str]:
+    """The texts and numbers that a part of a JSON text holds, each also as JSON spells it."""
+    try:
+        values = [json.loads(part, strict=False, parse_int=str, parse_float=str)]
+    except (ValueError, RecursionError):
+        yield " ".join(part.decode("utf-8", "replace").rstrip('"').split())
+        return
+    while values:
+        value = values.pop()
+        if isinstance(value, dict):
+            values += value.values()
+        elif isinstance(value, list):
+            values += value
+        elif isinstance(value, str):
+            yield " ".join(value.split())
+            yield json.dumps(value, ensure_ascii=False)[1:-1]
+
+
+def _without_value(text: str, value: str) -> str:
+    """A text without a value, in any case of letters, also where only its beginning stands."""
+    if len(value) <= WORD_CHARACTERS_MAX:
+        word = rf"(?<!\w){re.escape(value)}(?!\w)"
+        return re.sub(word, MASK, text, flags=re.IGNORECASE)
+    head = re.compile(re.escape(value[:HEAD_CHARACTERS]), re.IGNORECASE)
+    at = 0
+    while found := head.search(text, at):
+        end, more = found.end(), HEAD_CHARACTERS
+        while more < len(value) and text[end : end + 1].lower() == value[more].lower():
+            end, more = end + 1, more + 1
+        text = f"{text[: found.start()]}{MASK}{text[end:]}"
+        at = found.start() + len(MASK)
+    return text

@@ -1,0 +1,135 @@
+"""What people are shown of bodies and outcomes: not what the client hides."""
+
+from __future__ import annotations
+
+import json
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from engine.core.access.token import Role
+from engine.core.errors import Problem, Refused
+from engine.core.model import Step, StepSpec
+from engine.core.text.redaction import Redaction
+from engine.front.access.who import EVERYBODY, Who
+from engine.front.api import read
+from engine.front.api.context import Front
+from engine.ports.caller import SMALL_BYTES_MAX
+from engine.ports.store import Body, Larger
+from engine.process.costly import CostlyWork
+from engine.runs.open.callers import Recorded
+
+CANARY = "cAnArY-9f"
+
+
+def answer(value: object, **more: Any) -> Body:
+    return Body("S", 1, json.dumps(value).encode(), answer=True, json=True, **more)
+
+
+class Room:
+    """Room that is taken and given back."""
+
+    def __init__(self) -> None:
+        self.taken = 0
+
+    async def wait(self, *_: object, **__: object) -> Room:
+        self.taken += 1
+        return self
+
+    def give_back(self) -> None:
+        self.taken -= 1
+
+
+class Desk:
+    """A front with a step of the client `shop`, and what that hides."""
+
+    def __init__(self, *rules: str, payload: object = None) -> None:
+        self.payload = Body("S", 1, json.dumps(payload).encode())
+        self.room = Room()
+        spec = StepSpec("w", "k", "http://a/", "http://a/", "s", b"")
+        self.step = Step("S", "R", None, 0, 0, spec, 0, 0)
+        redactions = {"shop": Redaction(rules)} if rules else {}
+        stub = SimpleNamespace(
+            registry=SimpleNamespace(redactions=_Redactions(redactions)),
+            costly=CostlyWork(),
+            views=SimpleNamespace(client_of=self.client_of, body=self.body),
+            engine=SimpleNamespace(
+                memory=SimpleNamespace(client_of=lambda run_id: None),
+                budget=SimpleNamespace(replies=self.room),
+            ),
+        )
+        self.front = cast(Front, stub)
+
+    async def client_of(self, run_id: str) -> str:
+        return "shop"
+
+    async def body(self, *_: object, answer: bool, bytes_max: int = 1 << 30) -> Body | Larger:
+        assert not answer
+        size = len(self.payload.data)
+        return self.payload if size <= bytes_max else Larger(size)
+
+    async def shown(self, body: Body) -> Any:
+        """What of a body is shown, read as JSON."""
+        return json.loads((await read.shown_body(self.front, self.step, body)).data)
+
+
+class _Redactions(dict[str, Redaction]):
+    def of(self, client: str) -> Redaction | None:
+        return self.get(client)
+
+
+@pytest.mark.parametrize("fill", [0, SMALL_BYTES_MAX])
+async def test_an_answer_is_shown_without_what_its_payload_hides(fill: int) -> None:
+    """At the place of the pointer, and wherever it quotes the payload, also a large one; the room
+    for that is given back."""
+    desk = Desk("/card", payload={"card": CANARY, "fill": "x" * fill})
+    body = answer({"card": 1, "told": f"no {CANARY}", "fine": 2})
+    assert await desk.shown(body) == {"card": "***", "told": "***", "fine": 2}
+    assert desk.room.taken == 0
+    found = await read.shown_body(desk.front, desk.step, desk.payload)
+    assert json.loads(found.data)["card"] == "***"
+
+
+async def test_of_who_hides_nothing_the_body_is_the_same_object() -> None:
+    """And so is that in which nothing is to be hidden."""
+    body = answer({"fine": 1})
+    assert await read.shown_body(Desk().front, Desk().step, body) is body
+    desk = Desk("/card", payload={})
+    assert await read.shown_body(desk.front, desk.step, body) is body
+
+
+async def test_an_outcome_is_shown_without_it() -> None:
+    """Its body is masked and the rest stays."""
+    desk = Desk("/card", payload={"card": CANARY})
+    result = Recorded(desk.step, answer({"card": 1}), None, replayed=False)
+    shown = await read.shown_outcome(desk.front, result)
+    assert isinstance(shown, Recorded)
+    assert shown.body is not None
+    assert (shown.body.data, shown.step) == (b'{"card": "***"}', desk.step)
+
+
+async def test_of_a_body_that_was_cut_the_full_size_is_told() -> None:
+    """Else its size is that of what is shown."""
+    desk = Desk("/card", payload={})
+    found = await read.shown_body(desk.front, desk.step, answer({"card": 1}, size=99))
+    assert found.size == 99
+    assert (await read.shown_body(desk.front, desk.step, answer({"card": 1}))).size == -1
+
+
+@pytest.mark.parametrize("role", list(Role))
+def test_an_admin_may_ask_for_all_of_a_body(role: Role) -> None:
+    """And nobody else, told in words; without tokens everybody may do everything."""
+    who = Who("ada", role)
+    assert not read.asks_whole({}, who)
+    assert not read.asks_whole({"whole": "false"}, who)
+    if role is Role.ADMIN:
+        assert read.asks_whole({"whole": "true"}, who)
+    else:
+        with pytest.raises(Refused, match=f"'ada' has {role}") as refused:
+            read.asks_whole({"whole": "true"}, who)
+        assert refused.value.problem is Problem.FORBIDDEN
+    assert read.asks_whole({"whole": "true"}, EVERYBODY)
+    with pytest.raises(Refused, match="true or false") as refused:
+        read.asks_whole({"whole": "yes"}, who)
+    assert refused.value.problem is Problem.INVALID_REQUEST

@@ -1,0 +1,136 @@
+"""Bugs in what people are not shown: `engine/core/text/redaction.py` and those who ask it."""
+
+from __future__ import annotations
+
+from engine.call.caller import HttpCaller
+from engine.core.rules import excerpt, redacted
+from engine.core.text import masked_json, named_values, redaction
+from engine.front.access import audited
+from engine.front.api import read
+from engine.registry.redactions import Redactions
+from tests.mutants.catalog import PROPERTY, Planting, plant
+
+CORE = "tests/core/test_redact.py::"
+SHOWN = "tests/front/test_shown.py::"
+PARSER = f"{CORE}test_pointers_find_what_a_parser_finds"
+FOUND = f"{CORE}test_what_pointers_and_names_find_is_masked"
+
+
+@plant("of members that come twice the first is shown", by=(PROPERTY,), test=FOUND)
+def only_the_last_member(bug: Planting) -> None:
+    bug.rewrite(redaction._spliced, "if not spans:", "spans = spans[-1:]\n    if not spans:")
+
+
+@plant("an escaped name of a member is not known", by=(PROPERTY,), test=FOUND)
+def escapes_unread(bug: Planting) -> None:
+    bug.rewrite(masked_json._decoded, 'if b"\\\\" not in spelled:', "if True:")
+
+
+@plant("`*` is for items alone", by=(PROPERTY,), test=PARSER)
+def star_of_items_alone(bug: Planting) -> None:
+    bug.rewrite(
+        masked_json._led, "if node.any is not None)", "if node.any is not None and not token)"
+    )
+
+
+@plant("JSON in a string is shown where a pointer goes on", by=(PROPERTY,), test=FOUND)
+def strings_of_json(bug: Planting) -> None:
+    bug.rewrite(masked_json._Scan._value, "if is_hidden or is_json or", "if is_hidden or")
+
+
+@plant("a pair of a header's name and its value is shown", by=(PROPERTY,), test=FOUND)
+def pairs_shown(bug: Planting) -> None:
+    bug.rewrite(named_values.Names.are, "if len(spelled) > OVERLAP_BYTES:", "if True:")
+
+
+@plant("what is no JSON is shown though pointers are set", by=(PROPERTY,),
+       test=f"{CORE}test_what_cannot_be_told_apart_is_masked_whole")  # fmt: skip
+def pages_shown(bug: Planting) -> None:
+    bug.rewrite(
+        redaction.Redaction.shown, "if self._points or self._names is None:",
+        "if self._names is None:\n        return data\n    if False:",
+    )  # fmt: skip
+
+
+@plant("of a body that was cut the last value is shown", by=(PROPERTY,),
+       test=f"{CORE}test_a_body_that_was_cut_anywhere_shows_none_of_it")  # fmt: skip
+def cut_pair_shown(bug: Planting) -> None:
+    bug.rewrite(masked_json._Scan.end_all, "while self._frames:", "while False:")
+
+
+@plant("a body of any size is looked through", by=(PROPERTY,),
+       test=f"{CORE}test_of_one_that_is_too_large_or_hides_too_much_nothing_is_shown")  # fmt: skip
+def any_size(bug: Planting) -> None:
+    bug.rewrite(redaction.Redaction.shown, "or len(data) > LOOKED_AT_BYTES_MAX or", "or")
+
+
+@plant("a reason quotes what the payload hides", by=(PROPERTY,),
+       test=f"{CORE}test_no_reason_tells_what_the_payload_hides")  # fmt: skip
+def quoted_in_a_reason(bug: Planting) -> None:
+    bug.rewrite(redacted.redacted, "values=values or ()", "values=()")
+
+
+@plant("a reason is masked after it was cut", by=(PROPERTY,),
+       test=f"{CORE}test_no_reason_tells_what_the_payload_hides")  # fmt: skip
+def masked_after_the_cut(bug: Planting) -> None:
+    bug.rewrite(
+        excerpt.excerpt_of, 'text = told(" ".join(text.split()))',
+        'return told(shortened(text) or "")',
+    )  # fmt: skip
+
+
+@plant(
+    "an answer quotes what the payload hides",
+    by=(PROPERTY,),
+    test=f"{SHOWN}test_an_answer_is_shown_without_what_its_payload_hides",
+)
+def quoted_in_an_answer(bug: Planting) -> None:
+    bug.rewrite(
+        read._hidden_of,
+        "return await front.costly.run(redaction.values_in(payload.data), OPERATORS, lambda: None)",
+        "return ()",
+    )
+
+
+@plant(
+    "reasons are recorded as they came",
+    by=(PROPERTY,),
+    test="tests/call/test_redacted.py::test_a_reason_is_masked_before_anybody_has_it",
+)
+def reasons_unmasked(bug: Planting) -> None:
+    bug.rewrite(HttpCaller.call, "policy.redaction is not None:", "False:")
+
+
+@plant(
+    "an operator is shown an outcome whole",
+    by=(PROPERTY,),
+    test=f"{SHOWN}test_an_outcome_is_shown_without_it",
+)
+def outcomes_whole(bug: Planting) -> None:
+    bug.rewrite(
+        read.shown_outcome, "if not isinstance(result, Recorded)", "if isinstance(result, Recorded)"
+    )
+
+
+@plant(
+    "who operates may ask for all of a body",
+    by=(PROPERTY,),
+    test=f"{SHOWN}test_an_admin_may_ask_for_all_of_a_body",
+)
+def whole_for_operators(bug: Planting) -> None:
+    bug.rewrite(read.asks_whole, "who.role is not Role.ADMIN", "who.role is Role.READ")
+
+
+@plant(
+    "that all of a body was asked for is not kept",
+    by=(PROPERTY,),
+    test="tests/front/test_audited.py::test_that_all_of_a_body_is_asked_for_is_an_act",
+)
+def whole_not_kept(bug: Planting) -> None:
+    bug.rewrite(audited.is_act, 'query.get(WHOLE) == "true"', "False")
+
+
+@plant("a client that goes takes its rules along", by=(PROPERTY,),
+       test="tests/registry/test_redactions.py::test_the_rules_of_a_client_outlive_it")  # fmt: skip
+def rules_go_along(bug: Planting) -> None:
+    bug.rewrite(Redactions.follow, "self._store.register(", "(lambda entry: None)(")
