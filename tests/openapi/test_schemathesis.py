@@ -8,7 +8,6 @@ import re
 from pathlib import Path
 
 import httpx
-import jsonschema
 import pytest
 
 from engine.wire.routes import ROUTES
@@ -61,6 +60,8 @@ async def test_what_is_not_so_would_be_found(tmp_path: Path) -> None:
 
 async def test_events_are_what_is_said_of_them(tmp_path: Path) -> None:
     """Schemathesis reads two events; here are those of a run, each by the type that is told."""
+    import jsonschema
+
     document = json.loads(OPENAPI.read_text())
     parts = document["components"]
     content = document["paths"]["/api/v1/events"]["get"]["responses"]["200"]["content"]
