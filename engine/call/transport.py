@@ -11,11 +11,13 @@ The rules:
 * **A connection belongs to the gate that let it through**, and is used under no other: what one
   client's list and certificates allow says nothing of another's, nor of its own after a change.
 * No time-out: the caller cancels. Closing does not wait, so clean-up needs no shield.
+* No more connections are open than `open_max`, as long as no more calls are: idle ones give way.
 * Each call costs the same however many connections there are.
 """
 
 from __future__ import annotations
 
+import sys
 from collections import OrderedDict, deque
 from collections.abc import Mapping
 
@@ -82,7 +84,10 @@ class LeanTransport:
         dialler: Dialler | None = None,
         *,
         answer_bytes_max: int = ANSWER_BYTES_MAX,
+        open_max: int = sys.maxsize,
     ) -> None:
+        self._open_max = open_max
+        self._in_use = 0
         self._dialler = dialler or Dialler()
         self._answer_bytes_max = answer_bytes_max
         self._failed_bytes_max = min(answer_bytes_max, FAILED_BODY_BYTES_MAX)
@@ -130,32 +135,44 @@ class LeanTransport:
             body.insert(0, head)
         pool = (target.origin, gate)
         connection = self._take_idle(pool)
-        if connection is None:
-            flow.connecting(under_way=True)
-            connection = _Connection(pool, await self._dialler.connect(target, gate))
-            self.connections_made += 1
-            flow.connecting(under_way=False)
-        wire = connection.wire
+        self._in_use += 1
         try:
-            is_sent = True
+            if connection is None:
+                connection = await self._connect(target, pool, flow)
+            wire = connection.wire
             try:
-                while body:
-                    await wire.send(body.pop(0))
-            except httpx.WriteError:
-                # A server may answer and close before it has read all. If it did not answer,
-                # reading fails too.
-                is_sent = False
-                body.clear()
-            flow.sent()
-            answer = await read_answer(wire, self._answer_bytes_max, self._failed_bytes_max, flow)
-        except BaseException:
-            wire.close()
-            raise
+                is_sent = True
+                try:
+                    while body:
+                        await wire.send(body.pop(0))
+                except httpx.WriteError:
+                    # A server may answer and close before it has read all. If it did not answer,
+                    # reading fails too.
+                    is_sent = False
+                    body.clear()
+                flow.sent()
+                answer = await read_answer(
+                    wire, self._answer_bytes_max, self._failed_bytes_max, flow
+                )
+            except BaseException:
+                wire.close()
+                raise
+        finally:
+            self._in_use -= 1
         if is_sent and answer.reuse_s > 0:
             self._keep(connection, answer.reuse_s)
         else:
             wire.close()
         return answer
+
+    async def _connect(self, target: CalledUrl, pool: Pool, flow: Flow) -> _Connection:
+        if self._by_age and self._in_use + len(self._by_age) > self._open_max:
+            self._close_oldest()
+        flow.connecting(under_way=True)
+        connection = _Connection(pool, await self._dialler.connect(target, pool[1]))
+        self.connections_made += 1
+        flow.connecting(under_way=False)
+        return connection
 
     def _take_idle(self, pool: Pool) -> _Connection | None:
         """The connection of this pool that was used last and is still fit."""

@@ -134,10 +134,13 @@ async def always_ok(peer: Peer) -> None:
 
 @asynccontextmanager
 async def lean(
-    dialler: Dialler | None = None, *, answer_bytes_max: int = 1_048_576
+    dialler: Dialler | None = None,
+    *,
+    answer_bytes_max: int = 1_048_576,
+    open_max: int = 1_000,
 ) -> AsyncIterator[LeanTransport]:
     """A transport that is closed at the end and then holds nothing."""
-    transport = LeanTransport(dialler, answer_bytes_max=answer_bytes_max)
+    transport = LeanTransport(dialler, answer_bytes_max=answer_bytes_max, open_max=open_max)
     try:
         yield transport
     finally:

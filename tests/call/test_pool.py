@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import AsyncExitStack
+
 import httpx
 import pytest
 import trio
@@ -47,6 +49,37 @@ async def test_origins_do_not_share() -> None:
         for server in (one, two, one, two):
             await post(transport, server)
         assert (one.connections, two.connections) == (1, 1)
+
+
+async def test_idle_connections_give_way() -> None:
+    """Where three may be open, calls to five hosts leave three idle; a call to a sixth closes one,
+    and two at once to two more leave no more than one beside them."""
+    async with AsyncExitStack() as servers, lean(open_max=3) as transport:
+        five = [await servers.enter_async_context(serving(always_ok)) for _ in range(5)]
+        for server in five:
+            await post(transport, server)
+            assert transport.idle_count <= 3
+        assert transport.idle_count == 3
+
+        came, go_on = list[Peer](), trio.Event()
+
+        async def answers_late(peer: Peer) -> None:
+            while await peer.read_request():
+                came.append(peer)
+                await go_on.wait()
+                await peer.stream.send_all(OK)
+
+        late = [await servers.enter_async_context(serving(answers_late)) for _ in range(2)]
+        async with trio.open_nursery() as nursery:
+            for server in late:
+                nursery.start_soon(post, transport, server)
+            with trio.fail_after(10):
+                while len(came) < 2:
+                    await trio.sleep(0.001)
+            assert transport.idle_count == 1
+            go_on.set()
+        await post(transport, five[-1])
+        assert transport.connections_made == 7, "the newest were kept"
 
 
 NEVER_REUSED = {
