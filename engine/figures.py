@@ -43,6 +43,8 @@ def show_engine(metrics: Metrics, engine: Engine) -> None:
     metrics.gauge(
         "atomic_attempts_in_flight", "Places in use", lambda: engine.places.at_hosts.in_flight
     )
+    metrics.gauge("atomic_attempts_hanging", "Attempts that gave their places up to wait for steps",
+                  lambda: engine.places.hanging.count)  # fmt: skip
     metrics.gauge("atomic_attempts_queued", "Attempts without a place",
                   lambda: engine.places.queued)  # fmt: skip
     metrics.gauges("atomic_attempts_waiting", "Attempts that could start but for a limit or a hold",
@@ -55,6 +57,8 @@ def show_engine(metrics: Metrics, engine: Engine) -> None:
                     lambda: engine.places.gates.opened)  # fmt: skip
     metrics.counter("atomic_attempts_sent_home", "Attempts let go because they only waited",
                     lambda: engine.home.sent)  # fmt: skip
+    metrics.counter("atomic_late_calls_closed", "Calls of cancelled steps, closed for others",
+                    lambda: engine.shared.late.closed)  # fmt: skip
     metrics.gauge("atomic_runs_under_way", "Runs with a request open, or without a place for one",
                   lambda: engine.shared.under_way)  # fmt: skip
     metrics.gauge("atomic_new_runs_waiting", "Posts that wait for their turn to open a run",

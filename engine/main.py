@@ -217,7 +217,7 @@ async def _serve(
         spans = None if tracing is None else tracing.spans
         alerts = made_alerts(asked_alerts, config, store, clock)
         making = working(
-            config, store, views, registry, files, ports, clock, log, counters, spans, alerts
+            room, store, views, registry, files, ports, clock, log, counters, spans, alerts
         )
         async with making as (engine, metrics):
             log("engine-started", url=url, version=__version__, instance=instance,
@@ -259,6 +259,7 @@ def _warn_of_few(room: Room) -> None:
         say(
             "few-descriptors", has=room.has, needed=room.needed, hint=room.hint,
             connections_max=room.config.connections_max, in_flight_max=room.config.in_flight_max,
+            hanging_max=room.hanging_max,
         )  # fmt: skip
 
 
@@ -309,7 +310,7 @@ async def _serve_front(
 
 @asynccontextmanager
 async def working(
-    config: Config,
+    room: Room,
     store: OpenStore,
     views: Views,
     registry: Registry,
@@ -322,12 +323,13 @@ async def working(
     alerts: Alerts | None,
 ) -> AsyncIterator[tuple[Engine, Metrics]]:
     """The engine at work on a store: runs are recovered and driven until this is left."""
-    dialler = Dialler()
+    config, dialler = room.config, Dialler()
     receiver = None if alerts is None else alerts.settings
     policies = Policies(registry, dialler, own_ports, None if receiver is None else receiver.client)
     if receiver is not None and (why := policies.why_not(ALERTS_CLIENT, receiver.url)):
         raise ConfigError(f"alerts_url: {receiver.url} may not be called: {why}")
-    transport = LeanTransport(dialler, answer_bytes_max=config.answer_bytes_max)
+    open_max = config.in_flight_max + room.hanging_max
+    transport = LeanTransport(dialler, answer_bytes_max=config.answer_bytes_max, open_max=open_max)
     caller = HttpCaller(
         transport,
         version=__version__,
@@ -340,7 +342,7 @@ async def working(
         caller,
         clock,
         ParentTokens(store.secret, store.epoch),
-        engine_limits(config),
+        engine_limits(room),
         Watchers(_counting(metrics, spans, alerts), metrics.attempt_took, run_log),
         warn=logger().warning,
         inform=logger().info,

@@ -25,7 +25,7 @@ from engine.ports.views import Views
 from engine.process.clock import SystemClock
 from engine.process.config import Config
 from engine.process.costly import CostlyWork
-from engine.process.descriptors import REFUSED_AT_ONCE_MAX
+from engine.process.descriptors import REFUSED_AT_ONCE_MAX, Room
 from engine.process.memory import default_budget
 from engine.registry.audit import Audit
 from engine.registry.changes import Changes
@@ -40,13 +40,15 @@ from engine.telemetry.log import logger
 from engine.telemetry.metrics import Metrics
 
 
-def engine_limits(config: Config) -> EngineLimits:
+def engine_limits(room: Room) -> EngineLimits:
     """The part of the configuration that bounds the engine."""
+    config = room.config
     return EngineLimits(
         run=RunLimits(config.steps_per_run_max, config.depth_max, config.steps_need_parent),
         runs_in_memory_max=config.runs_in_memory_max,
         new_runs_wait_s_max=config.new_runs_wait_ms_max / 1000,
         in_flight_max=config.in_flight_max,
+        hanging_max=room.hanging_max,
         in_flight_per_host_max=config.in_flight_per_host_max,
         workflows_in_flight_per_host_max=config.workflows_in_flight_per_host_max,
         suspend_after_s=config.suspend_after_ms / 1000,

@@ -249,9 +249,6 @@ def _count_child(run: Run, parent: Step, by: int) -> None:
     was_leaf = not parent.open_children
     parent.open_children += by
     assert parent.open_children >= 0, parent.id
-    flight = run.flights.get(parent.id)
-    if flight is not None and by > 0:
-        flight.parent_now = True
     if parent.state is RUNNING and was_leaf != (not parent.open_children):
         run.busy_leaves += -1 if was_leaf else +1
 
@@ -289,7 +286,6 @@ def _start(run: Run, step: Step, event: Started) -> None:
     run.flights[step.id] = Flight(
         number=event.number,
         progress_at_start=run.progress,
-        parent_now=step.open_children > 0,
     )
     _move(run, step, RUNNING)
 

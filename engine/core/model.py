@@ -179,8 +179,6 @@ class Flight(Struct):
 
     number: int
     progress_at_start: int
-    parent_now: bool = False
-    """It has had an open child, and so has no place under the concurrency limits."""
     known_failure: str | None = None
     """The failed or cancelled step that it was told of last, whatever it has posted since."""
     cut: set[str] = field(default_factory=set)

@@ -203,7 +203,8 @@ class Config(Struct, frozen=True, kw_only=True):
         " is lowered, with a warning, where there are fewer."
     )] = 12_000  # fmt: skip
     in_flight_max: Annotated[Count, _doc(
-        "Requests to endpoints in flight at once, not counting those that wait for a child step."
+        "Requests to endpoints in flight at once, not counting functions of which a post hangs: as"
+        " many of those at most, or 4_096 if that is more, but no more than `connections_max`."
     )] = 4_096  # fmt: skip
     in_flight_per_host_max: Annotated[Count, _doc(
         "The same for one target host: a slow host must not take every place."

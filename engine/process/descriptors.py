@@ -1,8 +1,10 @@
 """How many file descriptors there are, and how much of the configured work they are enough for.
 
-Each caller that waits holds one, and so does each call to an endpoint. With none left, nothing is
-accepted, read or called: so the limits are lowered to what there is, and the log says so. It is
-better to refuse the ninth connection in words than to meet the limit in the midst of something.
+Each caller that waits holds one, and so does each call to an endpoint, also of a function whose
+post hangs. With none left, nothing is accepted, read or called: so all of these are bounded, the
+limits are lowered to what there is, and the log says so. What the store, the log and connections
+that are refused need is counted apart, and nothing of it is given away. It is better to refuse the
+ninth connection in words than to meet the limit in the midst of something.
 """
 
 from __future__ import annotations
@@ -20,6 +22,9 @@ OWN = 128
 """For the store, the log, the loop, look-ups of names, and connections that are being refused."""
 STORE = 44
 """Of these, what is open always and may not be given away."""
+HANGING_LEAST = 4_096
+"""So many functions may wait for steps however few calls may be in flight: a small `in_flight_max`
+protects endpoints, and who waits works at none."""
 LEAST = 48
 """With fewer the engine does not start: it could not even take one caller."""
 OPEN_MAX = 10_240
@@ -38,6 +43,8 @@ class Room(Struct, frozen=True):
     has: int
     needed: int
     """For the limits as they were configured."""
+    hanging_max: int
+    """Calls beside `in_flight_max` whose functions wait for steps."""
     refused_at_once_max: int
 
     @property
@@ -54,8 +61,9 @@ class Room(Struct, frozen=True):
     def hint(self) -> str:
         """What to do, for people."""
         return (
-            f"The engine may open {self.has} files and needs {self.needed} for connections_max"
-            " + 2 x in_flight_max. Until it may, it takes fewer. Raise the limit (LimitNOFILE= of"
+            f"The engine may open {self.has} files and needs {self.needed} for connections_max,"
+            " in_flight_max, and as many functions or more that wait for steps. Until it may, it"
+            " takes fewer. Raise the limit (LimitNOFILE= of"
             " systemd, `ulimit -Hn`, --ulimit nofile of a container), or lower these settings."
         )
 
@@ -80,14 +88,19 @@ def make_room(config: Config) -> Room:
 
 def needed(config: Config) -> int:
     """Descriptors for all that the configuration allows."""
-    return config.connections_max + 2 * config.in_flight_max + OWN
+    return config.connections_max + config.in_flight_max + _hanging_max(config) + OWN
+
+
+def _hanging_max(config: Config) -> int:
+    """How many calls may be open whose functions wait: each has a connection to us besides."""
+    return min(config.connections_max, max(config.in_flight_max, HANGING_LEAST))
 
 
 def within(config: Config, has: int) -> Room:
     """The room that so many descriptors give: the limits shrink by the same share."""
     wanted = needed(config)
     if has >= wanted:
-        return Room(config, has, wanted, REFUSED_AT_ONCE_MAX)
+        return Room(config, has, wanted, _hanging_max(config), REFUSED_AT_ONCE_MAX)
     own = min(OWN, has * 3 // 4)
     free, whole = has - own, wanted - OWN
     in_flight_max = max(1, config.in_flight_max * free // whole)
@@ -97,7 +110,9 @@ def within(config: Config, has: int) -> Room:
         in_flight_max=in_flight_max,
         in_flight_per_host_max=min(config.in_flight_per_host_max, in_flight_max),
     )
-    return Room(fitting, has, wanted, min(REFUSED_AT_ONCE_MAX, max(1, own - STORE)))
+    hanging_max = max(1, _hanging_max(config) * free // whole)
+    refused_at_once_max = min(REFUSED_AT_ONCE_MAX, max(1, own - STORE))
+    return Room(fitting, has, wanted, hanging_max, refused_at_once_max)
 
 
 def raise_limit(wanted: int) -> int:

@@ -39,7 +39,7 @@ class LimitMembers(Struct, frozen=True):
     )] = None  # fmt: skip
     in_flight_max: Annotated[Count | None, _doc(
         "Calls of its steps that may be in flight at once, at all hosts together. As everywhere, a"
-        " function that has an open step is not counted. What is over it waits in its turn."
+        " function is not counted while a post of it hangs. What is over it waits in its turn."
     )] = None  # fmt: skip
     waiting_callers_max: Annotated[Count | None, _doc(
         "Callers of it that may wait at once: for outcomes, without functions that wait for their"

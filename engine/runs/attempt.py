@@ -21,6 +21,7 @@ from engine.ports.caller import Invocation
 from engine.ports.store import Body
 from engine.runs.limits.concurrency import host_of
 from engine.runs.open.flow import AttemptFlow, Payload
+from engine.runs.open.late import CLOSED
 from engine.runs.open.request import Request, RunUnderWay
 from engine.runs.shared import Shared
 
@@ -85,10 +86,7 @@ class Attempt(Request):
         is_ok = isinstance(outcome, Answered) and outcome.ok
         self._count_for_host(host, outcome, is_ok=is_ok)
         if outcome is None:
-            seconds = step.spec.attempt_timeout_ms / 1000
-            outcome = Unanswered(
-                CallError.ATTEMPT_TIMEOUT, f"no whole answer within {seconds:g} s (attemptTimeout)"
-            )
+            outcome = self._no_answer(step)
         elif not is_ok:
             if flight := self._flight():
                 note_open_children(run, flight, step.id)
@@ -99,11 +97,20 @@ class Attempt(Request):
         if not (self.drained or run.parked):
             ended(self, outcome)
 
+    def _no_answer(self, step: Step) -> Unanswered:
+        if self.closed:
+            return Unanswered(CallError.CONNECTION_LOST, CLOSED)
+        seconds = step.spec.attempt_timeout_ms / 1000
+        why = f"no whole answer within {seconds:g} s (attemptTimeout)"
+        return Unanswered(CallError.ATTEMPT_TIMEOUT, why)
+
     def _flight(self) -> Flight | None:
         """What the core has of this attempt, while it is in flight."""
         return self.live.run.flight(self.step_id, self.number)
 
     def _count_for_host(self, host: str, outcome: Outcome | None, *, is_ok: bool) -> None:
+        if self.closed:
+            return  # its end is ours
         if isinstance(outcome, Unanswered) and (
             outcome.pauses or outcome.error is CallError.NO_DESCRIPTOR
         ):
@@ -115,7 +122,7 @@ class Attempt(Request):
         self._shared.hosts.ended(
             host,
             success=is_ok,
-            took_ms=None if self.host is None else self.took_ms,
+            took_ms=None if self.has_hung else self.took_ms,
             now_ms=self._shared.clock.steady_ms(),
         )
 

@@ -169,11 +169,10 @@ class Engine:
             live.commit_post(change, placed, payload, now)
             if placed.poster is not None:
                 request = live.requests.get(placed.poster)
-                if request is not None:
-                    if request.host is not None and live.run.flights[placed.poster].parent_now:
-                        self.places.give_up(request)
-                    if request.left:
-                        self.home.post_came(request, new=placed.new)
+                if request is not None and request.left:
+                    if not request.shown:
+                        self.places.showed(request)
+                    self.home.post_came(request, new=placed.new)
             return placed
         except Exception as error:
             if not self.stopped.park(live, error):

@@ -30,13 +30,15 @@ from engine.core.rules.home import IDLE, note_suspended, send_home, why_it_stays
 from engine.ports.store import Store
 from engine.process.deadlines import Deadlines, Timer
 from engine.runs.limits.bounds import EngineLimits
-from engine.runs.limits.concurrency import Places, host_of
+from engine.runs.limits.concurrency import host_of
+from engine.runs.limits.places import AttemptPlaces
 from engine.runs.limits.standstill import Standstill, standstill_text
 from engine.runs.open.request import Request, RunUnderWay
 from engine.telemetry.run_log import RunLog
 
 SUSPEND_UNDER_PRESSURE_S = 1.0
-"""Instead of `suspend_after_ms`, while connections run short. And how often that is looked at."""
+"""Instead of `suspend_after_ms`, while connections run short, or the room for attempts whose posts
+hang. And how often that is looked at."""
 CANNOT_MOVE = "as its steps cannot move soon"
 
 
@@ -48,7 +50,7 @@ class Home:
         limits: EngineLimits,
         deadlines: Deadlines,
         store: Store,
-        workflow_places: Places | None,
+        places: AttemptPlaces,
         run_log: RunLog,
         warn: Callable[..., None],
         pressed: Callable[[], bool] | None,
@@ -59,7 +61,8 @@ class Home:
         self.sent = 0
         """Attempts sent home so far."""
         self._deadlines, self._store = deadlines, store
-        self._workflow_places, self._run_log = workflow_places, run_log
+        self._places, self._run_log = places, run_log
+        self._workflow_places = places.workflows
         self._log, self._pressed = warn, pressed
         self._fresh: dict[Request, None] = {}
         """Attempts that wait, in the order of their last post: most are gone before their turn."""
@@ -69,6 +72,8 @@ class Home:
         self._timer = Timer(self._look_at_due)
         self._rule_timer = Timer(self._ask_rule)
         self._was_pressed = False
+        kept_timer = Timer(places.let_kept_go)
+        places.hanging.freed = lambda: deadlines.move(kept_timer, deadlines.now())
 
     # -- what happens --------------------------------------------------------------------------
 
@@ -82,6 +87,9 @@ class Home:
                 self._set_rule_timer()
             if self._workflow_places is not None:
                 self._look_for_workflow_places(request.live)
+            self._places.post_hangs(request)
+            if self._places.hanging.kept and self._timer.deadline > now + self._every_s():
+                self._deadlines.move(self._timer, now + self._every_s())
 
     def wait_ends(self, request: Request, event: trio.Event, step: Step) -> None:
         """The post was answered, or cut."""
@@ -92,6 +100,7 @@ class Home:
             now = request.posted_at = self._deadlines.now()
             self._fresh.pop(request, None)
             request.look_at = math.inf
+            self._places.no_post_hangs(request)
         self.rule.wait_ends(request, host_of(step.spec.url), now)
         if self.rule.look_at < self._rule_timer.deadline:
             self._set_rule_timer()
@@ -210,29 +219,38 @@ class Home:
         return now
 
     def _every_s(self) -> float:
-        if self._pressed is None:
+        if self._pressed is None and not self._places.hanging.kept:
             return self.suspend_after_s
         return min(SUSPEND_UNDER_PRESSURE_S, self.suspend_after_s)
 
     def _look_at_due(self) -> None:
         """Look at those whose turn it is."""
-        now = self._deadlines.now()
+        now, hanging = self._deadlines.now(), self._places.hanging
         pressed = self._pressed is not None and self._pressed()
-        after = self._every_s() if pressed else self.suspend_after_s
-        if pressed and not self._was_pressed:
+        some_pressed = pressed or bool(hanging.kept)
+        after = self._every_s() if some_pressed else self.suspend_after_s
+        if some_pressed and not self._was_pressed:
             self._begin_anew()
-        self._was_pressed = pressed
+        self._was_pressed = some_pressed
         while self._fresh:
             request = next(iter(self._fresh))
             if request.posted_at + after > now:
                 break
             del self._fresh[request]
-            self._look_at(request, now, after)
+            self._look_at(request, now, after if pressed else self._after(request))
         while self._looks and self._looks[0][0] <= now:
             at, _, request = heappop(self._looks)
             if at == request.look_at:
-                self._look_at(request, now, after)
+                self._look_at(request, now, after if pressed else self._after(request))
         self._set_timer(now, after)
+        if hanging.kept:  # a limit may have been changed
+            self._places.let_kept_go()
+
+    def _after(self, request: Request) -> float:
+        """How long this one may wait, by what its client has left of the room for those that
+        hang."""
+        short = self._places.hanging.is_short(request.calls)
+        return self._every_s() if short else self.suspend_after_s
 
     def _begin_anew(self) -> None:
         """Everybody's turn comes sooner than it was thought."""

@@ -95,6 +95,9 @@ class LiveRun:
         """
         if now is None:
             now = self._shared.clock.steady_ms()
+        for step in change.ended:
+            if (late := self.requests.get(step.id)) is not None:
+                self._shared.late.add(late)
         started = self._start_due(change, now)
         self._count_under_way()
         if not change.events:

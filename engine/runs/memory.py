@@ -56,12 +56,13 @@ class Memory:
 
     @property
     def cancelled_in_flight(self) -> int:
-        """Requests of steps that were cancelled: they are let finish, and are in no count."""
+        """Requests of steps that were cancelled: they are let finish (`open/late.py`), and no step
+        is in flight for it."""
         lives = self.live.values()
         return sum(live.run.steps[id].ended for live in lives for id in live.requests)
 
     def in_flight(self) -> Iterator[tuple[str, Request]]:
-        """Requests that have a place at their host, each with its client."""
+        """Requests that have a place at their host or gave it up, each with its client."""
         for live in self.live.values():
             for request in live.requests.values():
                 if request.host is not None:

@@ -18,6 +18,7 @@ from engine.runs.limits.holds import Holds
 from engine.runs.limits.hosts import Hosts
 from engine.runs.limits.new_runs import NewRuns
 from engine.runs.limits.places import AttemptPlaces
+from engine.runs.open.late import LateCalls
 from engine.runs.open.parent import ParentTokens
 from engine.runs.store_room import StoreRoom
 from engine.telemetry.run_log import NOBODY, Watchers
@@ -51,6 +52,7 @@ class Shared:
             began_at=clock.steady_ms(),
             warn=warn,
             clients=registry,
+            hanging_max=limits.hanging_max,
         )
         self.holds = Holds(store, inform)
         self.budget = Budget(limits.memory_bytes_max, registry)
@@ -58,9 +60,8 @@ class Shared:
         self.hosts = Hosts()
         self.deadlines = Deadlines()
         """Of attempts in flight, and of runs that sleep until something is due."""
-        self.home = Home(
-            limits, self.deadlines, store, self.places.workflows, watch.log, warn, pressed
-        )
+        self.home = Home(limits, self.deadlines, store, self.places, watch.log, warn, pressed)
+        self.late = LateCalls(self.deadlines, self.places)
         self.under_way = 0
         """Runs with a request open, or that wait for a place for one."""
         self.refused_unread = 0

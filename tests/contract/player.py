@@ -26,6 +26,7 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 from engine import main
 from engine.front.api.context import Front
 from engine.process.config import load
+from engine.process.descriptors import needed, within
 from engine.registry.files import Sources
 from engine.registry.watch import Files
 from tests.e2e.harness import Answer, Application, Call, application
@@ -422,7 +423,7 @@ async def playing(scene: Scene, directory: Path, clock: MockClock) -> AsyncItera
             urls.append(values["url"])
             listens.set()
 
-    room, output = mock.Mock(config=config, refused_at_once_max=64), mock.Mock(dropped=0)
+    room, output = within(config, needed(config)), mock.Mock(dropped=0)
     stand_ins: dict[str, Any] = {
         "front_of": front_of,
         "open_store": opened,

@@ -253,9 +253,9 @@ def fold(run: Run, events: list[Event]) -> Run:
     return folded
 
 
-def _flights(run: Run) -> dict[str, tuple[int, int, bool, bool]]:
+def _flights(run: Run) -> dict[str, tuple[int, int, bool]]:
     return {
-        id: (flight.number, flight.progress_at_start, flight.parent_now, flight.child_ended)
+        id: (flight.number, flight.progress_at_start, flight.child_ended)
         for id, flight in run.flights.items()
     }
 

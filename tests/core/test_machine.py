@@ -335,19 +335,3 @@ def test_a_change_moves_the_revision_of_its_step() -> None:
     driven.start_later("a")
     assert driven.run.rev == run_rev + 1, "backing-off to running is the run's own state here"
     assert indexes(driven.run)["busy_leaves"] == 1
-
-
-def test_an_attempt_with_a_child_gives_its_place_up_for_good() -> None:
-    """From the first open child on it holds no place under a limit, and takes none back (§6)."""
-    driven = started()
-    before = driven.flight().parent_now
-    driven.post("a")
-    assert (before, driven.flight().parent_now) == (False, True)
-    driven.start("a")
-    driven.end("a")
-    assert driven.step().open_children == 0
-    assert driven.flight().parent_now
-    driven.post("b")
-    driven.drain()
-    driven.start_later()
-    assert driven.flight().parent_now, "the child of an earlier attempt is open"

@@ -77,3 +77,41 @@ async def test_100_connections_and_64_descriptors(tmp_path: Path) -> None:
         assert engine.stop() == 0
         assert "request-failed" not in engine.text
         assert "run-parked" not in engine.text
+
+
+@pytest.mark.slow
+async def test_functions_that_do_not_wait_take_no_descriptors_of_others(tmp_path: Path) -> None:
+    """A hundred workflows begin a step that backs off for a day, and work on, at an engine that may
+    open 200 files: so many are called as may be in flight, and whoever connects is answered."""
+    go_on = trio.Event()
+
+    async def begins(call: Call) -> Answer:
+        async with harness.client(engine.url) as shop:
+            begun = await shop.post(
+                app.at("fails"), call.key, parent_token=call.parent_token, prefer="respond-async",
+                retry={"count": 1, "backOff": 86_400_000, "jitter": 0},
+            )  # fmt: skip
+            assert begun.status_code == 202
+        await go_on.wait()
+        return Answer()
+
+    async def fails(call: Call) -> Answer:
+        return Answer(500)
+
+    with harness.running(tmp_path, descriptors=200) as engine:
+        (few,) = engine.events("few-descriptors")
+        at_once = few["in_flight_max"]
+        assert at_once < 50
+        async with application(begins=begins, fails=fails) as app, harness.client(engine.url) as it:
+            for number in range(100):
+                await it.post(app.at("begins"), f"k{number}", prefer="respond-async")
+            await eventually(lambda: len(app.called("begins")) == at_once)
+            status = await it.read("/status")
+            assert (await it.get("/healthz")).status_code == 200
+            assert status["inFlight"] == at_once
+            assert len(app.called("begins")) == at_once
+            go_on.set()
+            await eventually(lambda: len(app.called("begins")) == 100)
+        assert engine.stop() == 0
+        assert "no-descriptor" not in engine.text
+        assert "accept-failed" not in engine.text

@@ -27,6 +27,20 @@ def test_enough_changes_nothing() -> None:
     room = descriptors.within(DEFAULT, NEEDED)
     assert descriptors.needed(DEFAULT) == NEEDED
     assert (room.is_enough, room.config, room.refused_at_once_max) == (True, DEFAULT, 64)
+    assert room.hanging_max == 4_096
+
+
+@pytest.mark.parametrize(
+    ("connections", "in_flight", "hanging"),
+    [(12_000, 8, 4_096), (12_000, 6_000, 6_000), (1_000, 8, 1_000), (1_000, 4_096, 1_000)],
+)
+def test_how_many_functions_may_wait(connections: int, in_flight: int, hanging: int) -> None:
+    """As many as may be in flight, however few those are at least 4,096, and no more than have a
+    connection to wait on."""
+    config = Config(connections_max=connections, in_flight_max=in_flight)
+    needed = descriptors.needed(config)
+    assert descriptors.within(config, needed).hanging_max == hanging
+    assert needed == connections + in_flight + hanging + descriptors.OWN
 
 
 def test_one_less_is_not_enough() -> None:
@@ -49,7 +63,9 @@ def test_all_limits_together_fit(has: int) -> None:
     """Callers, calls and what the engine itself needs: less than there is, from 48 on."""
     room = descriptors.within(DEFAULT, has)
     config = room.config
-    taken = config.connections_max + 2 * config.in_flight_max + room.refused_at_once_max
+    calls = config.in_flight_max + room.hanging_max
+    taken = config.connections_max + calls + room.refused_at_once_max
+    assert room.hanging_max >= 1
     assert config.connections_max >= 1
     assert 1 <= config.in_flight_per_host_max <= config.in_flight_max
     assert room.refused_at_once_max >= 1

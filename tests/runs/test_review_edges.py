@@ -105,7 +105,7 @@ async def test_a_large_payload_does_not_wait_in_memory(autojump_clock, path: Pat
                 await it.post(STEP + name, payload=large, wait=Wait(prefer_ms=0))
             await trio.sleep(1)
             live = it.engine.memory.live[call.run_id]
-            assert len(live.queued) == 2
+            assert len(live.queued) == 3, "no post of the workflow hangs: it has the place"
             assert not live.payloads
             return ok()
         sent.append(call.payload)

@@ -79,6 +79,9 @@ class Swarm(Struct, frozen=True):
     """A client, a workflow or a host is held now and then, and released."""
     kept: Retention | None = None
     """How long runs that ended, and the journal, are kept; None: for ever."""
+    hanging: int | None = None
+    """Functions whose posts may hang without a place; None: the engine's default. Who gets no such
+    room, and keeps the place that its step waits for, is missed."""
     goes_on: bool = False
     """The last life is not a new one: nothing that was missed before is made good by a start."""
 
@@ -93,6 +96,8 @@ class Swarm(Struct, frozen=True):
         if self.places is not None:
             for_host, in_all = self.places
             limits = replace(limits, in_flight_per_host_max=for_host, in_flight_max=in_all)
+        if self.hanging is not None:
+            limits = replace(limits, hanging_max=self.hanging)
         return limits if self.memory is None else replace(limits, memory_bytes_max=self.memory)
 
 
@@ -117,6 +122,7 @@ def draw(rng: Random) -> Swarm:
         workflows=rng.choice((0, 0, 0, 1, 2)),
         holds=rng.random() < 0.3,
         client_limits=rng.choice((*[NO_LIMITS] * 6, *CLIENT_LIMITS)),
+        hanging=rng.choice((None, None, None, 1, 2)),
     )
 
 

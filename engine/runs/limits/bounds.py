@@ -17,6 +17,8 @@ class EngineLimits(Struct, frozen=True):
     backlog_events_max: int = 100_000
     """Events waiting for a commit, beyond which also posts of open runs are refused."""
     in_flight_max: int = 4_096
+    hanging_max: int = 4_096
+    """Attempts beside those that have given their place up, as a post of theirs hangs."""
     in_flight_per_host_max: int = 512
     workflows_in_flight_per_host_max: int = 0
     """Attempts that may post, counted also while they wait; 0: any number."""

@@ -1,11 +1,12 @@
 """Places under the limits of requests in flight: in all, and for each host.
 
-An attempt takes a place when its request leaves and gives it back when the request ends, or at its
-first open child: a workflow that waits for its steps has none, so workflows and steps cannot
-lock each other out. Who finds no place queues for its host, and is offered one that is free:
-clients take turns, and each is served first come first served. What has begun goes before what has
-not: of a client's eight places seven go to steps of workflows under way, while any of them waits,
-and one to a new run.
+An attempt takes a place when its request leaves and gives it back when the request ends. It has
+none while a post of it hangs: what it waits for may need it, so workflows and steps cannot lock
+each other out. When none hangs any more it has one again, also beyond the limit: nobody fails for
+it, and nothing begins before there are fewer. Who finds no place queues for its host, and is
+offered one that is free: clients take turns, and each is served first come first served. What has
+begun goes before what has not: of a client's eight places seven go to steps of workflows under way,
+while any of them waits, and one to a new run.
 
 A client may have a limit of its own (`in_flight_max`). One that is at it keeps its turn at each
 host and is passed over, and those of other clients that wait behind it are served.
@@ -64,11 +65,13 @@ class _Queue:
 class ClientCalls:
     """What is in flight of one client that has a limit for it."""
 
-    __slots__ = ("in_flight", "most", "passed_over")
+    __slots__ = ("hanging", "in_flight", "most", "passed_over")
 
     def __init__(self, most: int) -> None:
         self.most = most
         self.in_flight = 0
+        self.hanging = 0
+        """Beside those: attempts that have given their place up (`hanging.py`)."""
         self.passed_over: dict[tuple[OffersPlaces, str], None] = {}
         """Queues, and hosts in them, where it was its turn and it had no room; in their order."""
 
@@ -93,6 +96,8 @@ class HasCalls(Protocol):
     """A call, and whose limit it counts under."""
 
     calls: ClientCalls | None
+    is_hanging: bool
+    """It has given its place up while a post of it hangs."""
 
 
 class LimitedCalls:
@@ -103,7 +108,8 @@ class LimitedCalls:
         self._known: Mapping[str, ClientLimits] = {}
         self._by_client: dict[str, ClientCalls] = {}
         self.in_flight: Callable[[], Iterable[tuple[str, HasCalls]]] = tuple
-        """All calls that have a place, each with its client: asked when a limit comes."""
+        """All calls that have a place or gave it up, each with its client: asked when a limit
+        comes."""
 
     @property
     def any(self) -> bool:
@@ -142,8 +148,11 @@ class LimitedCalls:
             return
         for client, call in self.in_flight():
             if client in come:
-                call.calls = come[client]
-                come[client].in_flight += 1
+                its_calls = call.calls = come[client]
+                if call.is_hanging:
+                    its_calls.hanging += 1
+                else:
+                    its_calls.in_flight += 1
 
     @property
     def some_passed_over(self) -> bool:
@@ -189,9 +198,13 @@ class Places:
         """Take a place for a request to `host`, if there is one."""
         if not self.has_room(host):
             return False
+        self.take_back(host)
+        return True
+
+    def take_back(self, host: str) -> None:
+        """Have a place again, whether one is free or not."""
         self.in_flight += 1
         self.by_host[host] = self.by_host.get(host, 0) + 1
-        return True
 
     def queued_by_client(self, host: str) -> dict[str, int]:
         """How many wait there of each client, by whose turn it is."""
@@ -203,6 +216,9 @@ class Places:
         if (turns := self._queues.get(host)) is None:
             turns = self._queues[host] = Turns(_Queue)
         turns.join(client).append(offer, new=new)
+        self._note_blocked(host)
+
+    def _note_blocked(self, host: str) -> None:
         if self.in_flight >= self.in_flight_max and host not in self._blocked:
             self._blocked.append(host)
 
@@ -215,13 +231,14 @@ class Places:
             del self.by_host[host]
         if before is not None:
             before()
-        self._offer(host)
+        if self._queues:
+            self._offer(host)
         for _ in range(len(self._blocked)):
             if self.in_flight >= self.in_flight_max:
                 return
             blocked = self._blocked.popleft()
             self._offer(blocked)
-            if blocked in self._queues:
+            if blocked in self._queues and blocked not in self._blocked:
                 self._blocked.append(blocked)
 
     def _offer(self, host: str) -> None:
@@ -231,6 +248,7 @@ class Places:
         may = self._may_of(host)
         while turns:
             if not self.has_room(host):
+                self._note_blocked(host)
                 return
             client = None if may is None else turns.whose(may)
             if may is not None and client is None:

@@ -106,11 +106,6 @@ class Gate:
         """Whether a retry may begin, as far as the budget goes."""
         return self.trouble is None or self.trouble.has_retry_left(now)
 
-    def note_call(self) -> None:
-        """A call leaves that needs no place: others have to wait for it, under a rate."""
-        if self._rate is not None:
-            self._rate.note(trio.current_time())
-
     def call_begins(self, call: object, *, is_retry: bool) -> None:
         """It leaves."""
         now = trio.current_time()
@@ -242,11 +237,6 @@ class Gates:
         """Whether a retry may begin, as far as the budget goes."""
         gate = self.by_host.get(host)
         return gate is None or gate.has_retry_left(trio.current_time())
-
-    def note_call(self, host: str) -> None:
-        """A call leaves that needs no place."""
-        if (gate := self.by_host.get(host)) is not None:
-            gate.note_call()
 
     def call_ended(self, host: str, call: object, *, failed: bool) -> None:
         """An attempt was answered, or made its first post: `failed` False. Or it was refused, timed

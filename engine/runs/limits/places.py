@@ -1,9 +1,9 @@
 """Which places an attempt needs before it may leave, and when it gives each of them back.
 
-One at its host, and one of its client where that has a limit, unless steps below it are open, until
-it ends or has its first open child; one among the workflows (`workflows_in_flight_per_host_max`),
-if it may post, until it ends; and one on the ramp, if its step is of before the start, as long as
-that at its host. And the gate of its host, if there is one, must let it through.
+One at its host, and one of its client where that has a limit, until it ends, but while a post of it
+hangs (`hanging.py`); one among the workflows (`workflows_in_flight_per_host_max`), if it may post,
+until it ends; and one on the ramp, if its step is of before the start, until it ends or first
+posts. And the gate of its host, if there is one, must let it through.
 """
 
 from __future__ import annotations
@@ -12,13 +12,14 @@ import sys
 from collections import Counter
 from collections.abc import Callable
 from functools import partial
-from typing import Protocol
+from typing import Protocol, cast
 
 from engine.core.model import DelayBy, Flight, Run, Step
 from engine.core.outcome import Outcome
 from engine.ports.registry import ANY_CLIENT, Clients
 from engine.runs.limits.concurrency import ClientCalls, LimitedCalls, Places
 from engine.runs.limits.gates import Gates, HostPlaces, WaitsFor
+from engine.runs.limits.hanging import Hanging
 from engine.runs.limits.ramp import Ramp, RampCall
 from engine.runs.limits.trouble import says_of_host
 
@@ -30,9 +31,13 @@ class HasPlaces(RampCall, Protocol):
     """A request, and which places it has."""
 
     host: str | None
-    """Whose place it has; None: it has none."""
+    """Whose place it has, or has given up while a post of it hangs; None: it has none."""
     calls: ClientCalls | None
     """Under which limit of its client that counts; None: under none."""
+    is_hanging: bool
+    """It has given its place up while a post of it hangs."""
+    has_hung: bool
+    """It did so at any time."""
     is_on_ramp: bool
     """It has one there too (`ramp.py`)."""
     workflow_host: str | None
@@ -50,9 +55,11 @@ class AttemptPlaces:
         began_at: int,
         warn: Callable[..., None] = lambda event, **values: None,
         clients: Clients = ANY_CLIENT,
+        hanging_max: int = sys.maxsize,
     ) -> None:
         self.limited = LimitedCalls(clients)
         self.at_hosts = HostPlaces(in_flight_max, per_host_max, self.limited)
+        self.hanging = Hanging(hanging_max)
         self.gates = Gates(self.at_hosts, warn)
         self.workflows = (
             Places(sys.maxsize, workflows_per_host_max) if workflows_per_host_max else None
@@ -130,40 +137,73 @@ class AttemptPlaces:
                 workflows = None
             elif not workflows.has_room(host):
                 return workflows
-        if not step.open_children:
-            on_ramp = self.ramp.was_overdue(step)
-            if on_ramp and not self.ramp.has_room(host):
-                return self.ramp
-            gates = self.at_hosts.gates
-            gate = gates.get(host) if gates else None
-            is_retry = gate is not None and step.delay_by in RETRIES
-            if is_retry and not self.gates.has_retry_left(host):
-                return self.gates.retries
-            calls = self.limited.of(run.client)
-            if (calls is not None and calls.is_full) or not self.at_hosts.take(host):
-                return self.at_hosts
-            if calls is not None:
-                calls.in_flight += 1
-                request.calls = calls
-            if gate is not None:
-                gate.call_begins(request, is_retry=is_retry)
-            request.host = host
-            if on_ramp:
-                self.ramp.take(host)
-                request.is_on_ramp = True
-                self.ramp.call_begins(host, request)
-        elif self.at_hosts.gates:
-            self.gates.note_call(host)
+        on_ramp = self.ramp.was_overdue(step)
+        if on_ramp and not self.ramp.has_room(host):
+            return self.ramp
+        gates = self.at_hosts.gates
+        gate = gates.get(host) if gates else None
+        is_retry = gate is not None and step.delay_by in RETRIES
+        if is_retry and not self.gates.has_retry_left(host):
+            return self.gates.retries
+        calls = self.limited.of(run.client)
+        if (calls is not None and calls.is_full) or not self.at_hosts.take(host):
+            return self.at_hosts
+        if calls is not None:
+            calls.in_flight += 1
+            request.calls = calls
+        if gate is not None:
+            gate.call_begins(request, is_retry=is_retry)
+        request.host = host
+        if on_ramp:
+            self.ramp.take(host)
+            request.is_on_ramp = True
+            self.ramp.call_begins(host, request)
         if workflows is not None:
             workflows.take(host)
             request.workflow_host = host
         return None
 
-    def give_up(self, request: HasPlaces) -> None:
-        """The attempt has an open child now: it has no place at its host any more."""
-        if self.at_hosts.gates and request.host is not None:
-            self.gates.call_ended(request.host, request, failed=False)
-        self._leave_host(request, answered=True)
+    def showed(self, request: HasPlaces) -> None:
+        """The attempt made its first post: its host has taken it."""
+        host = request.host
+        if host is None:
+            return
+        if self.at_hosts.gates:
+            self.gates.call_ended(host, request, failed=False)
+        if request.is_on_ramp:
+            self._leave_ramp(host, request, answered=True)
+
+    def post_hangs(self, request: HasPlaces) -> None:
+        """A post of the attempt hangs: it gives its place up, if so many may."""
+        if request.host is None or request.is_hanging:
+            return
+        request.has_hung = True
+        if not self.hanging.enter(request.calls):
+            self.hanging.kept[request] = None
+            return
+        if self.hanging.kept:
+            self.hanging.kept.pop(request, None)
+        request.is_hanging = True
+        self._leave_host(request.host, request, request.calls, answered=True)
+
+    def no_post_hangs(self, request: HasPlaces) -> None:
+        """None of its posts hangs any more: it counts again, also beyond a limit."""
+        if self.hanging.kept:
+            self.hanging.kept.pop(request, None)
+        if not request.is_hanging:
+            return
+        assert request.host is not None
+        request.is_hanging = False
+        self.hanging.leave(request.calls)
+        self.at_hosts.take_back(request.host)
+        if request.calls is not None:
+            request.calls.in_flight += 1
+
+    def let_kept_go(self) -> None:
+        """Who has kept its place although a post of it hangs gives it up, as far as there is room
+        now."""
+        while (request := self.hanging.next()) is not None:
+            self.post_hangs(cast(HasPlaces, request))
 
     def call_ended(
         self, host: str, request: object, outcome: Outcome | None, flight: Flight | None
@@ -176,23 +216,48 @@ class AttemptPlaces:
 
     def give_back(self, request: HasPlaces, *, answered: bool = False) -> None:
         """The attempt is over; `answered`: the host could take it."""
-        self._leave_host(request, answered=answered)
+        host, request.host = request.host, None
+        calls, request.calls = request.calls, None
+        if host is not None:
+            if request.is_hanging:
+                request.is_hanging = False
+                self.hanging.leave(calls)
+            else:
+                if self.hanging.kept:
+                    self.hanging.kept.pop(request, None)
+                self._leave_host(host, request, calls, answered=answered)
         if request.workflow_host is not None:
             assert self.workflows is not None
             host, request.workflow_host = request.workflow_host, None
             self.workflows.give_back(host)
 
-    def _leave_host(self, request: HasPlaces, *, answered: bool) -> None:
-        host, request.host = request.host, None
-        calls, request.calls = request.calls, None
-        if host is None:
-            return
+    def _leave_host(
+        self, host: str, request: HasPlaces, calls: ClientCalls | None, *, answered: bool
+    ) -> None:
         if self.at_hosts.gates:
             self.gates.call_left(host, request)
         if request.is_on_ramp:
-            self.ramp.call_ends(host, request, answered=answered)
+            self._leave_ramp(host, request, answered=answered)
         fewer = None if calls is None else partial(self.at_hosts.call_of_limited_ends, calls)
         self.at_hosts.give_back(host, fewer)
+
+    def _leave_ramp(self, host: str, request: HasPlaces, *, answered: bool) -> None:
+        request.is_on_ramp = False
+        self.ramp.call_ends(host, request, answered=answered)
+
+    def is_waited_for(self, request: HasPlaces) -> bool:
+        """Whether somebody waits for a place that the attempt has: at its host, in all, of its
+        client, or among the workflows."""
+        its, calls, host = self.at_hosts, request.calls, request.host
+        if self.workflows is not None and request.workflow_host in self.workflows.queued_by_host:
+            return True
+        if host is None or request.is_hanging or not (queued := its.queued_by_host):
+            return False
+        if calls is not None and calls.is_full and calls.passed_over:
+            return True
+        if its.in_flight >= its.in_flight_max:
+            return True
+        return host in queued and not its.has_room(host) and its.waits_for(host) is WaitsFor.PLACE
 
 
 def _may_post(run: Run, step: Step) -> bool:

@@ -40,8 +40,9 @@ class Request(Occupant):
 
     __slots__ = (
         "_deadlines", "_left_s", "_none_waits", "_stops", "_timeout_s", "_waiting", "began_at",
-        "calls", "drained", "flow", "host", "is_on_ramp", "left", "live", "look_at", "number",
-        "posts", "refused_unread", "scope", "sent_home", "step_id", "timer", "workflow_host",
+        "calls", "closed", "drained", "flow", "has_hung", "host", "is_hanging", "is_on_ramp",
+        "left", "live", "look_at", "number", "posts", "refused_unread", "scope", "sent_home",
+        "step_id", "timer", "workflow_host",
     )  # fmt: skip
 
     def __init__(self, number: int, deadlines: Deadlines, live: RunUnderWay, step_id: str) -> None:
@@ -49,6 +50,7 @@ class Request(Occupant):
         self.number = number
         self.host: str | None = None
         self.calls: ClientCalls | None = None
+        self.is_hanging = self.has_hung = False
         self.is_on_ramp = False
         self.workflow_host: str | None = None
         self.flow: AttemptFlow | None = None
@@ -57,6 +59,8 @@ class Request(Occupant):
         self.scope = trio.CancelScope()
         self.timer = Timer(self.scope.cancel)
         self.drained = False
+        self.closed = False
+        """Others needed its place, when its step had long been cancelled (`late.py`)."""
         self.sent_home = False
         self.refused_unread = 0
         """How many posts had been refused unread (`Shared.refused_unread`) when it left."""

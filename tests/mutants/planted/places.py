@@ -3,12 +3,18 @@ and its users."""
 
 from __future__ import annotations
 
+from engine.call.transport import LeanTransport
 from engine.core.access.turns import Turns
+from engine.process import descriptors
 from engine.process.costly import CostlyWork, TurnPlaces
+from engine.runs.engine import Engine
+from engine.runs.home import Home
 from engine.runs.limits.concurrency import Places
 from engine.runs.limits.gates import Gate, HostPlaces
+from engine.runs.limits.hanging import Hanging
 from engine.runs.limits.places import AttemptPlaces
 from engine.runs.limits.trouble import Trouble
+from engine.runs.open.late import LateCalls
 from tests.mutants.catalog import PROPERTY, Planting, plant
 
 _GATES = "tests/runs/limits/test_gates.py::"
@@ -21,6 +27,22 @@ GIVEN_UP = _CLIENTS + "test_a_function_that_waits_for_its_step_keeps_no_place"
 BY_TURNS = _CLIENTS + "test_it_counts_calls_to_all_hosts_and_they_take_turns"
 PASSED = _CLIENTS + "test_a_full_client_costs_others_nothing"
 BESIDE = _CLIENTS + "test_at_the_limit_and_one_beyond"
+_HANGING = "tests/runs/limits/test_hanging.py::"
+COUNTS = _HANGING + "test_a_function_counts_whose_steps_are_open_and_of_which_no_post_hangs"
+COUNTS_AGAIN = _HANGING + "test_who_hangs_no_more_counts_again_also_beyond_the_limit"
+OTHER_BRANCH = _HANGING + "test_two_functions_that_post_one_step_wait_for_it_without_a_place"
+SO_MANY = _HANGING + "test_at_most_so_many_hang_uncounted"
+QUICKLY = _HANGING + "test_who_keeps_its_place_is_sent_home_quickly"
+KEPT = _HANGING + "test_who_kept_its_place_gives_it_up_when_there_is_room"
+SHARED = _HANGING + "test_a_client_with_a_limit_leaves_others_room_to_hang"
+CLOSED = _HANGING + "test_a_cancelled_call_counts_and_is_closed_when_others_wait"
+GRACE = _HANGING + "test_a_cancelled_call_has_its_grace_and_what_came_of_it_is_told"
+LATE_COUNTS = _HANGING + "test_a_cancelled_step_counts_while_its_post_hangs"
+BEYOND = (
+    "tests/runs/limits/test_concurrency.py::test_a_host_is_served_that_ended_all_beyond_the_limit"
+)
+FIT = "tests/process/test_descriptors.py::test_all_limits_together_fit"
+IDLE = "tests/call/test_pool.py::test_idle_connections_give_way"
 READ = "tests/process/test_costly.py::test_another_client_waits_for_one_slice_at_a_time"
 TURNS = "tests/runs/limits/test_concurrency.py::test_clients_take_turns_on_a_host"
 
@@ -32,7 +54,7 @@ def freed_place_not_offered(bug: Planting) -> None:
 
 @plant("a host whose queue the limit in all has stopped is forgotten", rules=("liveness",))
 def blocked_host_forgotten(bug: Planting) -> None:
-    bug.rewrite(Places.queue, "self._blocked.append(host)", "pass")
+    bug.rewrite(Places.queue, "self._note_blocked(host)", "pass")
 
 
 @plant("clients do not take turns on a host", by=(PROPERTY,), test=TURNS)
@@ -72,7 +94,8 @@ def breaker_opens_early(bug: Planting) -> None:
 
 @plant("a function that waits for a step counts for its client", by=(PROPERTY,), test=GIVEN_UP)
 def waiting_functions_counted(bug: Planting) -> None:
-    bug.rewrite(AttemptPlaces.give_up, "self._leave_host(request, answered=True)", "pass")
+    its = "self._leave_host(request.host, request, request.calls, answered=True)"
+    bug.rewrite(AttemptPlaces.post_hangs, its, "pass")
 
 
 @plant("a client at its limit is offered places at one host alone", by=(PROPERTY,), test=BY_TURNS)
@@ -88,3 +111,81 @@ def limit_of_client_not_asked(bug: Planting) -> None:
 @plant("a client at its limit keeps those behind it back", by=(PROPERTY,), test=PASSED)
 def limited_client_not_passed_over(bug: Planting) -> None:
     bug.rewrite(Turns.whose, "filter(may, self._by_client)", "filter(may, [*self._by_client][:1])")
+
+
+@plant("a function that has posted a step counts nowhere", by=(PROPERTY,), test=COUNTS)
+def poster_not_counted(bug: Planting) -> None:
+    bug.rewrite(
+        Engine._record_post, "self.places.showed(request)", "self.places.post_hangs(request)"
+    )
+
+
+@plant("one whose post was answered does not count again", by=(PROPERTY,), test=COUNTS_AGAIN)
+def answered_function_not_counted(bug: Planting) -> None:
+    bug.rewrite(AttemptPlaces.no_post_hangs, "request.calls.in_flight += 1", "pass")
+
+
+@plant("who waits for a step of another's keeps its place", by=(PROPERTY,), test=OTHER_BRANCH)
+def place_kept_for_anothers_step(bug: Planting) -> None:
+    its = "self._places.post_hangs(request)"
+    bug.rewrite(Home.wait_begins, its, f"step.parent_id != request.step_id or {its}")
+
+
+@plant("any number of functions hang uncounted", by=(PROPERTY,), test=SO_MANY)
+def hanging_without_end(bug: Planting) -> None:
+    bug.rewrite(Hanging.enter, "self.count >= self.most", "False")
+
+
+@plant("one client takes all the room for functions that hang", by=(PROPERTY,), test=SHARED)
+def hanging_room_of_one(bug: Planting) -> None:
+    bug.rewrite(Hanging.enter, "calls.hanging >= self.of_client_max", "False")
+
+
+@plant("room for functions that hang is offered to nobody", by=(PROPERTY,), test=KEPT)
+def hanging_room_not_offered(bug: Planting) -> None:
+    bug.rewrite(Hanging.leave, "self.freed()", "pass")
+
+
+@plant(
+    "who keeps its place for want of such room waits as long as others",
+    by=(PROPERTY,),
+    test=QUICKLY,
+)
+def kept_wait_long(bug: Planting) -> None:
+    bug.rewrite(Hanging.is_short, "bool(self.kept)", "False")
+
+
+@plant("cancelled calls keep their places to the end", by=(PROPERTY,), test=CLOSED)
+def cancelled_calls_kept(bug: Planting) -> None:
+    bug.rewrite(LateCalls._look, "request.scope.cancel()", "pass")
+
+
+@plant("cancelled calls are closed for nobody", by=(PROPERTY,), test=CLOSED)
+def cancelled_calls_closed(bug: Planting) -> None:
+    its = "wanted and since + GRACE_S <= now and self._places.is_waited_for(request)"
+    bug.rewrite(LateCalls._look, its, "since + GRACE_S <= now")
+
+
+@plant("a cancelled call that was closed counts for its host", by=(PROPERTY,), test=GRACE)
+def closed_call_counts(bug: Planting) -> None:
+    bug.rewrite(LateCalls._look, "request.closed = True", "pass")
+
+
+@plant("a cancelled call whose post hangs counts nowhere", by=(PROPERTY,), test=LATE_COUNTS)
+def cancelled_call_not_counted(bug: Planting) -> None:
+    bug.rewrite(LateCalls.add, "self._places.no_post_hangs(request)", "pass")
+
+
+@plant("a host that ended all its calls beyond the limit is forgotten", by=(PROPERTY,), test=BEYOND)
+def host_beyond_the_limit_forgotten(bug: Planting) -> None:
+    bug.rewrite(Places._offer, "self._note_blocked(host)", "pass")
+
+
+@plant("functions that wait have no descriptors", by=(PROPERTY,), test=FIT)
+def hanging_without_descriptors(bug: Planting) -> None:
+    bug.rewrite(descriptors.within, "_hanging_max(config) * free // whole", "_hanging_max(config)")
+
+
+@plant("idle connections are kept beyond the descriptors", by=(PROPERTY,), test=IDLE)
+def idle_beyond_descriptors(bug: Planting) -> None:
+    bug.rewrite(LeanTransport._connect, "self._close_oldest()", "pass")

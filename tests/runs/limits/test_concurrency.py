@@ -87,3 +87,22 @@ def test_who_comes_again_takes_a_turn_like_others() -> None:
         places.give_back("h")
     assert order == [*"abcabcabc"]
     assert places.queued == 0
+
+
+def test_a_host_is_served_that_ended_all_beyond_the_limit() -> None:
+    """A host's call ends while more are in flight in all than may be, as some that had hung count
+    again: who waits there is served when there are fewer, though nothing more ends at that host."""
+    places, served = Places(2, 1), list[str]()
+
+    def offer() -> bool:
+        served.append("b")
+        return places.take("b")
+
+    assert places.take("b")
+    places.queue("b", "shop", offer, new=False)
+    places.take_back("a")
+    places.take_back("a")
+    places.give_back("b")
+    assert served == [], "two are in flight in all"
+    places.give_back("a")
+    assert (served, places.in_flight) == (["b"], 2)

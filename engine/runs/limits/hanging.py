@@ -1,0 +1,72 @@
+"""Attempts that have given their places up while a post of theirs hangs, and how many may.
+
+Each keeps its connection to its endpoint, so their number is bounded too: in all, and for a client
+that has an `in_flight_max`. One beyond keeps its place until there is room, or until it is sent
+home (`runs/home.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+from engine.runs.limits.concurrency import ClientCalls
+
+OF_A_CLIENT = 4
+"""A client with an `in_flight_max` may have one part of so many: another finds room beside it."""
+
+
+class MayHang(Protocol):
+    """An attempt, and under which limit of its client it counts."""
+
+    calls: ClientCalls | None
+
+
+class Hanging:
+    """How many there are, and who keeps its place for want of room among them."""
+
+    def __init__(self, most: int) -> None:
+        self.most = most
+        self.of_client_max = max(1, most // OF_A_CLIENT)
+        self.count = 0
+        self.kept: dict[MayHang, None] = {}
+        """Whose posts hang too, and who have their places all the same; in their order."""
+        self.freed: Callable[[], None] = _nobody
+        """Called when there is room, and one of those may want it."""
+
+    def has_room(self, calls: ClientCalls | None) -> bool:
+        """Whether one more may, as far as its client goes too."""
+        has_left = self.count < self.most
+        return has_left and (calls is None or calls.hanging < self.of_client_max)
+
+    def is_short(self, calls: ClientCalls | None) -> bool:
+        """Whether one keeps its place for want of such room."""
+        return bool(self.kept) and not self.has_room(calls)
+
+    def enter(self, calls: ClientCalls | None) -> bool:
+        """One gives its place up, if there is room. True: there is."""
+        if self.count >= self.most:
+            return False
+        if calls is not None:
+            if calls.hanging >= self.of_client_max:
+                return False
+            calls.hanging += 1
+        self.count += 1
+        return True
+
+    def leave(self, calls: ClientCalls | None) -> None:
+        """One hangs no more, or is over."""
+        self.count -= 1
+        assert self.count >= 0
+        if calls is not None:
+            calls.hanging -= 1
+        if self.kept:
+            self.freed()
+
+    def next(self) -> MayHang | None:
+        """Who of those that kept their places may give it up now."""
+        return next((each for each in self.kept if self.has_room(each.calls)), None)
+
+
+def _nobody() -> None:
+    pass
