@@ -58,6 +58,9 @@ class AuditStore(Protocol):
         """Keep it; the later of two with the same id holds. It makes the commit no sooner, and is
         durable no later than whatever is written after it."""
 
+    def unaudit(self, entry_id: str) -> Receipt:
+        """Take one away again: of what was refused, and is counted elsewhere."""
+
     def forget_audit(self, before: int) -> Receipt:
         """Take away some of the oldest entries, if they are older than this."""
 

@@ -3,11 +3,14 @@
 An entry is given to the store before what it tells of, which is therefore never durable without
 it. If the engine ends in between, the entry says that the answer is not known.
 
-Whoever guesses tokens must not fill the disk: of the same refusals the first is kept at once, and
-then one entry a minute with their count.
+Whoever guesses tokens must not fill the disk, nor whoever asks again and again for what is refused:
+of the same refusals the first is kept at once, and then one entry a minute with their count; and of
+all that is refused to one token in a minute only some are told apart.
 """
 
 from __future__ import annotations
+
+from collections import Counter
 
 import trio
 from msgspec import Struct
@@ -22,6 +25,8 @@ REFUSED_ACT = "token refused"
 REFUSALS_EVERY_S = 60.0
 REFUSALS_MAX = 100
 """So many kinds of refusals are told apart within that time; the others are counted together."""
+REFUSALS_EACH_MAX = 20
+"""Of those so many of one token, and so many of its refused acts; the others are counted."""
 FORGET_EVERY_S = 3_600.0
 DAY_MS = 86_400_000
 KEPT_DAYS = 365
@@ -39,11 +44,15 @@ class Refusal(Struct, frozen=True):
     why: str
     is_known: bool = True
     """It is one of ours, which strangers have not: it is told apart from theirs, however many."""
+    act: str = REFUSED_ACT
 
 
 OTHERS = Refusal(
     "others", None, "", 0, "More kinds of refusals than are told apart in a minute.", False
 )
+MORE = "More was refused to it than is told apart in a minute."
+NO_TOKEN = "without a token"
+"""Who acts on an engine that asks for none: what they claim to be called tells nobody apart."""
 OTHERS_KNOWN = replace(OTHERS, who="other tokens", is_known=True)
 
 
@@ -57,6 +66,8 @@ class Audit:
         self._last: Receipt | None = None
         self._refused: dict[Refusal, int] = {}
         """Those that were kept within the last minute, and how many came since."""
+        self._each: Counter[str] = Counter()
+        """How many were told apart in this minute, of whom."""
 
     def begin(self, act: str, what: str, detail: str, actor: Actor) -> AuditEntry:
         """Somebody asks for this, and may."""
@@ -66,12 +77,31 @@ class Audit:
         self._keep(entry)
         return entry
 
-    def end(self, entry: AuditEntry, status: int, problem: str | None = None) -> None:
-        """It was answered."""
+    def end(
+        self, entry: AuditEntry, status: int, problem: str | None = None, token: str = ""
+    ) -> None:
+        """It was answered. `token`: with which it was asked for; empty: none."""
+        if 400 <= status < 500 and self._is_beyond(f"acts of {token}"):
+            self._last = self._store.unaudit(entry.id)  # nothing was done
+            self._count(Refusal(token or NO_TOKEN, None, "", status, MORE, act=entry.act))
+            return
         self._keep(replace(entry, status=status, problem=problem))
 
     def refused(self, refusal: Refusal) -> None:
         """A token was refused."""
+        is_new = refusal not in self._refused and not self._is_crowded(refusal.is_known)
+        if is_new and self._is_beyond(refusal.who):
+            refusal = replace(refusal, address=None, what="", why=MORE)
+        self._count(refusal)
+
+    def _is_beyond(self, who: str) -> bool:
+        """Whether so much was refused within the minute that one more is only counted."""
+        if self._each[who] >= REFUSALS_EACH_MAX:
+            return True
+        self._each[who] += 1
+        return False
+
+    def _count(self, refusal: Refusal) -> None:
         if refusal not in self._refused and self._is_crowded(refusal.is_known):
             refusal = OTHERS_KNOWN if refusal.is_known else OTHERS
         if refusal in self._refused:
@@ -91,7 +121,7 @@ class Audit:
                 self._clock.utc_ms(),
                 refusal.who,
                 refusal.address,
-                REFUSED_ACT,
+                refusal.act,
                 refusal.what,
                 refusal.why,
                 refusal.status or None,
@@ -123,6 +153,7 @@ class Audit:
     def keep_counts(self) -> None:
         """Keep how many refusals came beside those that were kept at once."""
         counted, self._refused = self._refused, {}
+        self._each.clear()
         for refusal, more in counted.items():
             if more:
                 self._refused[refusal] = 0

@@ -115,7 +115,7 @@ class Commit:
         caught_up: int,
         stops: Sequence[Stop] = (),
         registered: Sequence[Registered] = (),
-        audit: Sequence[AuditEntry | int] = (),
+        audit: Sequence[AuditEntry | int | str] = (),
         expiries: Sequence[Expiry] = (),
         jobs: Sequence[JobWrite] = (),
     ) -> None:

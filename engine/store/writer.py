@@ -63,7 +63,7 @@ class Batch:
         """What is done to the rows of runs that a bug stopped."""
         self.registered: list[Registered] = []
         """What people set."""
-        self.audit: list[AuditEntry | int] = []
+        self.audit: list[AuditEntry | int | str] = []
         """What they did; a time: what is older is to go."""
         self.expiries: list[Expiry] = []
         """What goes, as its time has come."""
@@ -237,8 +237,9 @@ class Writer:
         self._stirred.set()
         return batch
 
-    def audit(self, entry: AuditEntry | int) -> Batch:
-        """Have the batch that gathers keep what was done, or forget what is older than a time."""
+    def audit(self, entry: AuditEntry | int | str) -> Batch:
+        """Have the batch that gathers keep what was done, take away the entry of an id, or forget
+        what is older than a time."""
         self._gathering.audit.append(entry)
         self._stirred.set()
         return self._gathering

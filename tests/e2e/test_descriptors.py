@@ -64,6 +64,8 @@ async def test_100_connections_and_64_descriptors(tmp_path: Path) -> None:
                 await eventually(lambda: len(app.called("step")) == 8)
                 for each in held:  # so that who looks finds room
                     each.close()
+                while (await shop.get("/healthz")).status_code == 503:
+                    await trio.sleep(0.05)
                 for run in runs:
                     assert (await shop.wait_run(run, "completed"))["failedSteps"] == 0
                 status = await shop.read("/status")

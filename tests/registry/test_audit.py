@@ -15,6 +15,7 @@ from engine.registry.audit import (
     DAY_MS,
     FORGET_EVERY_S,
     OTHERS,
+    REFUSALS_EACH_MAX,
     REFUSALS_EVERY_S,
     REFUSALS_MAX,
     Audit,
@@ -132,6 +133,67 @@ async def test_who_guesses_in_many_ways_is_counted_too(
         assert len(found) == REFUSALS_MAX + 2
         audit.refused(SMALL)  # a stranger's guesses hide nothing of what ours did
         assert _shown(await _all(audit))[0] == ("looker", "token refused", 403, 1)
+
+
+async def _refuse(audit: Audit, times: int, token: str, status: int = 404) -> None:
+    for number in range(times):
+        actor = Actor(f"{token} (name {number})", "10.0.0.7")
+        entry = audit.begin("retry", f"R{number}", "", actor)
+        audit.end(entry, status, "not-found", token)
+
+
+async def test_refused_acts_of_one_token_are_counted(path: Path) -> None:
+    """So many a minute are kept each by itself, as ever, and of the others how many, whatever
+    they claim to be called; another token's and what was done are there as if nothing were."""
+    async with store_at(path) as store:
+        audit = Audit(store, FakeClock())
+        await _refuse(audit, REFUSALS_EACH_MAX, "shop")
+        assert [each.what for each in reversed(await _all(audit))] == [
+            f"R{number}" for number in range(REFUSALS_EACH_MAX)
+        ]
+        await _refuse(audit, 500, "shop")
+        await _refuse(audit, 1, "forum")
+        audit.end(audit.begin("retry", "R", "", Actor("shop", None)), 202, None, "shop")
+        audit.keep_counts()
+        found = await _all(audit)
+        assert _shown(found)[:4] == [
+            ("shop", "retry", 404, 499),
+            ("shop", "retry", 202, 1),
+            ("forum (name 0)", "retry", 404, 1),
+            ("shop", "retry", 404, 1),  # the first of those that are counted, at once
+        ]
+        assert len(found) == REFUSALS_EACH_MAX + 4
+        assert "More was refused" in found[0].detail
+        await _refuse(audit, 1, "shop")  # a minute is over
+        assert (await _all(audit))[0].what == "R0"
+
+
+async def test_an_act_that_may_have_been_done_is_kept(path: Path) -> None:
+    """However many were refused: 5xx may come behind what was written. So is one that no answer
+    has come to."""
+    async with store_at(path) as store:
+        audit = Audit(store, FakeClock())
+        await _refuse(audit, REFUSALS_EACH_MAX, "")
+        await _refuse(audit, 3, "", 503)
+        audit.begin("hold", "client shop", "", ADA)
+        statuses = [each.status for each in await _all(audit)]
+        assert statuses == [None, 503, 503, 503] + REFUSALS_EACH_MAX * [404]
+
+
+async def test_a_token_that_is_refused_in_many_ways_hides_no_other(path: Path) -> None:
+    """Each path is a kind of refusal: beyond so many a minute they are counted for that token."""
+    async with store_at(path) as store:
+        audit = Audit(store, FakeClock())
+        for number in range(2 * REFUSALS_MAX):
+            audit.refused(replace(SMALL, what=f"POST /{number}"))
+        audit.refused(replace(SMALL, who="other"))
+        audit.keep_counts()
+        found = await _all(audit)
+        more = 2 * REFUSALS_MAX - REFUSALS_EACH_MAX
+        assert [(each.actor, each.count) for each in found[:2]] == [
+            ("looker", more - 1), ("other", 1)
+        ]  # fmt: skip
+        assert len(found) == REFUSALS_EACH_MAX + 3
 
 
 async def _keep(store: SqliteStore, count: int, at: int) -> None:

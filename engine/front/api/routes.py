@@ -139,7 +139,7 @@ def _common(app: QuartTrio, front: Front) -> None:
         if entry := g.get("entry"):
             status = answer.status_code
             body = await answer.get_data(as_text=False) if status >= 400 else b""
-            front.audit.end(entry, status, problem_of(body))
+            front.audit.end(entry, status, problem_of(body), g.who.token)
         return answer
 
     @app.errorhandler(Refused)

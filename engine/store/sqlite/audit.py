@@ -23,10 +23,12 @@ AND (:act IS NULL OR act = :act) AND (:what IS NULL OR what = :what)
 AND (:cursor IS NULL OR id < :cursor) ORDER BY id DESC LIMIT :limit"""
 
 
-def write_audit(db: sqlite3.Connection, entry: AuditEntry | int) -> None:
-    """Keep an entry, or take old ones away, within the caller's transaction."""
+def write_audit(db: sqlite3.Connection, entry: AuditEntry | int | str) -> None:
+    """Keep an entry, or take away that of an id, or old ones, within the caller's transaction."""
     if isinstance(entry, int):
         db.execute(SQL_FORGET, (entry,))
+    elif isinstance(entry, str):
+        db.execute("DELETE FROM audit WHERE id = ?", (entry,))
     else:
         db.execute(SQL_KEEP, astuple(entry))
 

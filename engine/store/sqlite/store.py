@@ -110,6 +110,10 @@ class SqliteStore:
         """Keep what was done; durable no later than whatever is written after it."""
         return self.writer.audit(entry)
 
+    def unaudit(self, entry_id: str) -> Batch:
+        """Take one away again."""
+        return self.writer.audit(entry_id)
+
     def forget_audit(self, before: int) -> Batch:
         """Take away some of the oldest entries, if they are older than this."""
         return self.writer.audit(before)

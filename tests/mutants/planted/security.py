@@ -11,6 +11,7 @@ from engine.front.access import request, tokens
 from engine.front.api import headers
 from engine.front.show import bodies
 from engine.process import toml
+from engine.registry.audit import Audit
 from engine.runs.open.parent import ParentTokens
 from engine.telemetry import log
 from tests.mutants.catalog import PROPERTY, Planting, plant
@@ -20,6 +21,19 @@ LOG = "tests/telemetry/test_log_output.py::test_what_others_wrote_stays_one_line
 HEADS = "tests/fuzz/test_heads.py::test_"
 FILES = "tests/fuzz/test_files.py::test_"
 PAGES = "tests/front/test_access.py::test_what_a_page_can_send"
+
+
+@plant("acts that are refused fill the audit", by=(PROPERTY,),
+       test="tests/registry/test_audit.py::test_refused_acts_of_one_token_are_counted")  # fmt: skip
+def refused_acts_fill_the_audit(bug: Planting) -> None:
+    bug.rewrite(Audit._is_beyond, ">= REFUSALS_EACH_MAX", "< 0")
+
+
+@plant("an act that may have been done leaves the audit", by=(PROPERTY,),
+       test="tests/registry/test_audit.py::test_an_act_that_may_have_been_done_is_kept",
+)  # fmt: skip
+def act_leaves_the_audit(bug: Planting) -> None:
+    bug.rewrite(Audit.end, "400 <= status < 500", "400 <= status")
 
 
 @plant("targets of clients are printed as they came", by=(PROPERTY,), test=COMMAND)
