@@ -52,11 +52,11 @@ def _names(connection: sqlite3.Connection) -> set[str]:
 
 def misnamed_versions(connection: sqlite3.Connection) -> list[str]:
     """Recorded migrations of a number that is known, and with another name: damage."""
-    applied, known = _versions(connection)
+    applied, known = versions(connection)
     return [name for name in applied if name not in known and _number(name) <= _number(known[-1])]
 
 
-def _versions(connection: sqlite3.Connection) -> tuple[list[str], list[str]]:
+def versions(connection: sqlite3.Connection) -> tuple[list[str], list[str]]:
     """Those of the file, and those that are known."""
     applied = [name for (name,) in connection.execute(SQL_APPLIED, (migrations.name,))]
     with closing(Database(memory=True)) as fresh:
@@ -65,7 +65,7 @@ def _versions(connection: sqlite3.Connection) -> tuple[list[str], list[str]]:
 
 def check_version(connection: sqlite3.Connection, path: Path) -> None:
     """The schema is none of a later version. Raises StoreError."""
-    applied, known = _versions(connection)
+    applied, known = versions(connection)
     newer = sorted(set(applied) - set(known))
     if newer:
         raise StoreError(

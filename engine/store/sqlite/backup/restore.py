@@ -20,10 +20,11 @@ from engine.ports.store import StoreError
 from engine.store.sqlite.audit import write_audit
 from engine.store.sqlite.backup.backup import Pace, copy_pages, make_single, open_resting
 from engine.store.sqlite.backup.new_file import new_file
-from engine.store.sqlite.content import check_ours
+from engine.store.sqlite.content import check_ours, check_version
 from engine.store.sqlite.file.words import unusable
 from engine.store.sqlite.readers import journal_end, snapshot
 from engine.store.sqlite.registry import write_registered
+from engine.store.sqlite.shape import check_shape
 from engine.store.sqlite.store import prepare
 
 FILE_ID_BYTES = 4
@@ -63,6 +64,8 @@ def restore(
     """Make `target` out of a copy that was found whole. Raises StoreError."""
     with new_file(target) as (part, handle):
         with closing(open_resting(backup)) as db, snapshot(db):
+            check_version(db, backup)
+            check_shape(db, backup)  # before anything of it runs
             copy_pages(db, part, handle, Pace(told, lambda: True))
         with closing(prepare(part)) as db:
             file_id = _rename(db, registered, audit)

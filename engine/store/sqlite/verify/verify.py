@@ -22,6 +22,7 @@ from engine.store.sqlite.cut import carried_of
 from engine.store.sqlite.file.owner import check_unowned, the_file
 from engine.store.sqlite.readers import SQL
 from engine.store.sqlite.registry import read_registered
+from engine.store.sqlite.shape import strange_in
 from engine.store.sqlite.verify.carried import check_carried
 from engine.store.sqlite.verify.fold import FoldCheck
 from engine.store.sqlite.verify.journal import JournalCheck, begins_at, read_entries
@@ -173,6 +174,8 @@ def _check_length(db: sqlite3.Connection, report: Report) -> None:
 
 def _look_at_all(db: sqlite3.Connection, report: Report, progress: Progress) -> None:
     _check_pages(db, report, progress)
+    with _as_fault(report, "schema"):
+        _check_shape(db, report)
     with _as_fault(report, "table engine"):
         _check_engine(db, report)
     journal, fold = JournalCheck(db, report, progress), None
@@ -209,6 +212,15 @@ def _check_pages(db: sqlite3.Connection, report: Report, progress: Progress) -> 
                 report.found("pages", text)
     db.set_progress_handler(None, 0)
     report.looked("pages", f"{_counted(pages, 'page')} by SQLite's integrity_check")
+
+
+def _check_shape(db: sqlite3.Connection, report: Report) -> None:
+    """All that the file's migrations make, and nothing beside."""
+    count, strange = strange_in(db)
+    for place, what in strange:
+        report.found(place, what)
+    if not strange:
+        report.looked("schema", f"{count} tables, indexes and triggers, and nothing beside")
 
 
 def _check_engine(db: sqlite3.Connection, report: Report) -> None:
