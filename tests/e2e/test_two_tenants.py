@@ -217,6 +217,17 @@ async def test_what_holds_a_clients_runs_is_told_to_its_team(tmp_path: Path) -> 
         assert "nightly" not in await seen_by(world.beta)
 
 
+async def test_a_hold_on_everything_is_told_to_everybody(tmp_path: Path) -> None:
+    """It concerns each client, also one of which nothing waits yet; how many wait is its own."""
+    async with a_world(tmp_path) as world:
+        await world.admin.operate.hold("all", "*", reason="restored")
+        for person in (world.alphas["reader"], world.alphas["operator"], world.beta):
+            listed = (await person.http.get("/api/v1/holds")).json()
+            status = (await person.http.get("/api/v1/status")).json()
+            for (hold,) in (listed["holds"], status["holds"]):
+                assert (hold["kind"], hold["name"], hold["reason"]) == ("all", "*", "restored")
+
+
 async def test_a_job_acts_on_the_runs_of_its_own_client(tmp_path: Path) -> None:
     """With a filter that all match; the other's jobs are not there, also not by the key that they
     were begun with."""

@@ -90,6 +90,17 @@ async def test_under_a_hold_nothing_starts(
         assert it.store.registered == ()
 
 
+@pytest.mark.parametrize(("kind", "name"), HOLDS)
+async def test_whom_a_hold_concerns(autojump_clock, path: Path, kind: HoldKind, name: str) -> None:
+    """Its client before anything waits, and everybody where everything is held."""
+    async with world(path, calls_ok) as it:
+        await hold(it, kind, name)
+        everybody = {(kind, name): 0} if kind is HoldKind.ALL else {}
+        own = everybody or ({(kind, name): 0} if kind is HoldKind.CLIENT else {})
+        assert it.engine.holds.waiting_of("shop") == own
+        assert it.engine.holds.waiting_of("forum") == everybody
+
+
 @pytest.mark.parametrize(
     ("kind", "name"),
     [(HoldKind.CLIENT, "bank"), (HoldKind.WORKFLOW, "x"), (HoldKind.HOST, "app:9001")],

@@ -86,8 +86,8 @@ def hold_rows(holds: Holds) -> tuple[wire.HoldRow, ...]:
 
 
 def holds_of(holds: Holds, client: str) -> tuple[wire.HoldRow, ...]:
-    """For who sees no other client: those on the client itself, and those under which steps of its
-    runs wait, with how many of these. What holds others alone is not told."""
+    """For who sees no other client: those on everything and on the client itself, and those under
+    which steps of its runs wait, with how many of these. What holds others alone is not told."""
     waiting = holds.waiting_of(client)
     return tuple(hold_row(hold, waiting[hold.key]) for hold in holds.all if hold.key in waiting)
 

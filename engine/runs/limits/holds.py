@@ -72,9 +72,9 @@ class Holds:
 
     def waiting_of(self, client: str) -> dict[HoldKey, int]:
         """Steps of one client's runs that wait under each hold: under those it is waiting for, and
-        under one on the client itself."""
+        under one on the client itself or on everything."""
         found = dict(self._waiting_of.get(client, {}))
-        if (own := (HoldKind.CLIENT, client)) in self._holds:
+        for own in ((HoldKind.CLIENT, client), (HoldKind.ALL, EVERYTHING)):
             found.setdefault(own, 0)
         return {key: count for key, count in found.items() if key in self._holds}
 

@@ -14,6 +14,12 @@ ONCE = "tests/core/test_hold.py::test_a_pause_under_a_hold_is_taken_off_once"
 HELD_BACK = "tests/core/test_hold.py::test_max_elapsed_stands_still_under_a_hold"
 
 
+@plant("who sees one client is told of no hold on everything", by=(PROPERTY,),
+       test="tests/runs/test_holds.py::test_whom_a_hold_concerns")  # fmt: skip
+def hold_on_everything_is_not_told(bug: Planting) -> None:
+    bug.rewrite(Holds.waiting_of, ", (HoldKind.ALL, EVERYTHING)):", ",):")
+
+
 @plant("a step that is due starts under a hold", rules=("R30",))
 def starts_under_a_hold(bug: Planting) -> None:
     was, becomes = "if hold is None:", "if hold is not None or hold is None:"
