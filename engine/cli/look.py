@@ -33,13 +33,11 @@ def whoami(engine: str, as_json: bool) -> None:
 
     with client_of(engine) as client:
         try:
-            token = client.operate.status().token
+            token = client.operate.whoami()
         except ProblemError as error:
-            # of a token that can only post, which names it and its role
-            if as_json or error.problem != Problem.FORBIDDEN or "; the token " not in error.detail:
+            if error.problem != Problem.NOT_FOUND:
                 raise
-            click.echo(safe(error.detail))
-            return
+            token = client.operate.status().token  # an engine of before, which tells readers alone
     if as_json:
         echo_json(token)
     elif token is None:

@@ -43,6 +43,7 @@ from engine.wire.status import (
     RunCounts,
     Status,
     StoreStatus,
+    WhoAmI,
     status_of,
 )
 from engine.wire.submit import (
@@ -160,6 +161,7 @@ __all__ = [
     "Submission",
     "SubmitOptions",
     "WaitRow",
+    "WhoAmI",
     "json_fault",
     "names_of_host",
     "parse",

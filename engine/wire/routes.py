@@ -45,6 +45,7 @@ from engine.wire.operate import (
     ReleaseRequest,
 )
 from engine.wire.retention import PruneAnswer, PruneRequest
+from engine.wire.status import WhoAmI
 from engine.wire.submit import OutcomeAnswer, Submission
 from engine.wire.view import CauseList, HoldRow, RetryPage, RunPage, RunTree, StepRow
 
@@ -66,6 +67,8 @@ class Route(Struct, Generic[T_co], frozen=True):
     summary: str
     queries: tuple[str, ...] = ()
     body: type[Struct] | None = None
+    any_role: bool = False
+    """A token of any role will do."""
     of_all: bool = False
     """It tells of all clients at once: not for a token that is bound to one."""
     act: str = ""
@@ -75,13 +78,15 @@ class Route(Struct, Generic[T_co], frozen=True):
 
     def opens_to(self, role: Role) -> bool:
         """Whether a token of this role may ask for it."""
-        return self.role is None or self.role in ALLOWS[role]
+        return self.role is None or self.any_role or self.role in ALLOWS[role]
 
 
 # fmt: off
 SUBMIT = Route("POST", "/{client}", Role.SUBMIT, OutcomeAnswer,
                "Submit a workflow or a step, and wait for its recorded outcome.", body=Submission)
 STATUS = Route("GET", "/api/v1/status", Role.READ, dict, "The engine itself.")
+WHOAMI = Route("GET", "/api/v1/whoami", Role.READ, WhoAmI, "The token that one has.",
+               any_role=True)
 RUNS = Route("GET", "/api/v1/runs", Role.READ, RunPage, "Runs, newest first.",
              ("client", "workflow", "key", "status", "q", "sort", "cursor", "limit"))
 RUN = Route("GET", "/api/v1/runs/{id}", Role.READ, RunTree, "A run and its steps.")

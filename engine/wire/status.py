@@ -108,6 +108,13 @@ class OwnToken(Struct, frozen=True, rename="camel"):
     """The only client that it is good for; None: every one."""
 
 
+class WhoAmI(Struct, frozen=True, rename="camel"):
+    """As whom the engine knows who asks."""
+
+    token: OwnToken | None = None
+    """None: it asks for none."""
+
+
 class Status(Struct, frozen=True, rename="camel", omit_defaults=True):
     """The engine as it stands."""
 

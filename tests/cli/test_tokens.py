@@ -37,6 +37,8 @@ def test_a_list_says_what_can_be_taken_out(atomic: Atomic) -> None:
     [
         ({"token": {"name": "ada", "role": "operate", "client": None}},
          "ada, of the role operate, for all clients."),
+        ({"token": {"name": "shop", "role": "submit", "client": "shop"}},
+         "shop, of the role submit, for the client shop alone."),
         ({"token": {"name": "t", "role": "read", "client": "shop"}},
          "t, of the role read, for the client shop alone."),
         ({}, "Nobody in particular: this engine asks for no token."),
@@ -48,11 +50,15 @@ def test_whoami(atomic: Atomic, status: dict[str, object], told: str):
     assert (done.exit_code, done.stdout) == (0, f"{told}\n")
 
 
-def test_whoami_of_a_token_that_only_posts(atomic: Atomic):
-    """The refusal says it already; another refusal is one."""
+@pytest.mark.parametrize("options", [(), ("--json",)])
+def test_whoami_at_an_engine_of_before(atomic: Atomic, options: tuple[str, ...]):
+    """It has not the address, and tells those who may read by its status; a refusal is one."""
+    unknown = refusal("not-found", "Nothing is at this address.")
+    status = {"token": {"name": "ada", "role": "read", "client": None}}
+    done = atomic("whoami", *options, answers=[unknown, answer(status)])
+    assert done.exit_code == 0
+    assert "ada" in done.stdout
     why = "This needs the role read; the token 'shop' has submit."
-    done = atomic("whoami", answers=[refusal("forbidden", why)])
-    assert (done.exit_code, done.stdout) == (0, f"{why}\n")
-    assert atomic("whoami", "--json", answers=[refusal("forbidden", why)]).exit_code == 4
-    assert atomic("whoami", answers=[refusal("forbidden", "Not by this proxy.")]).exit_code == 4
-    assert atomic("whoami", answers=[refusal("unauthorized", "Which token?")]).exit_code == 4
+    assert atomic("whoami", answers=[unknown, refusal("forbidden", why)]).exit_code == 4
+    for problem in ("forbidden", "unauthorized"):
+        assert atomic("whoami", *options, answers=[refusal(problem, "No.")]).exit_code == 4

@@ -58,6 +58,10 @@ def test_acts_and_refused_tokens_outlive_a_kill(tmp_path: Path) -> None:
             assert answer.status_code in (401, 403)
         assert httpx.get(f"{acts}/runs").status_code == 401
         assert httpx.get(f"{acts}/runs", headers=_bearer(admin)).status_code == 200
+        for token, role, client in ((shop, "submit", "shop"), (other, "read", None)):
+            told = httpx.get(f"{acts}/whoami", headers=_bearer(token))  # of every role: no refusal
+            assert told.status_code == 200
+            assert (told.json()["token"]["role"], told.json()["token"]["client"]) == (role, client)
         before = _entries(engine.url, admin)
         engine.kill()
     with running(tmp_path, **SETTINGS, db=str(db)) as engine:

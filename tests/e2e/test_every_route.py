@@ -149,7 +149,7 @@ def row(route: Route[Any], name: str) -> Asked:
         routes.JOBS: ({"client": name}, None, OWN),
         routes.EVENTS: ({"client": name}, None, OWN),
         routes.OPENAPI: ({}, None, OWN),
-        routes.HOLDS: ({}, None, OWN),
+        routes.HOLDS: ({}, None, OWN), routes.WHOAMI: ({}, None, OWN),
         routes.HOLD: ({}, {"kind": "client", "name": name}, OF_ADMIN),
         routes.RELEASE: ({}, {"kind": "client", "name": name}, OF_ADMIN),
         routes.LIMITS: ({}, None, OF_ADMIN),

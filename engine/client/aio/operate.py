@@ -208,6 +208,11 @@ class AsyncOperations:
         None is what the engine does not tell."""
         return wire.status_of(await self._look(routes.STATUS))
 
+    async def whoami(self) -> wire.OwnToken | None:
+        """The name, role and client of the token that is sent, whatever its role; None: the engine
+        asks for none."""
+        return (await self._look(routes.WHOAMI)).token
+
     def events(self, last_event_id: str | None = None) -> AsyncEvents:
         """What happens, as it happens: `async with operate.events() as events: async for …`."""
         return self._exchange.events(last_event_id)

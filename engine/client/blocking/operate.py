@@ -206,6 +206,11 @@ class Operations:
         None is what the engine does not tell."""
         return wire.status_of(self._look(routes.STATUS))
 
+    def whoami(self) -> wire.OwnToken | None:
+        """The name, role and client of the token that is sent, whatever its role; None: the engine
+        asks for none."""
+        return (self._look(routes.WHOAMI)).token
+
     def events(self, last_event_id: str | None = None) -> Events:
         """What happens, as it happens: `with operate.events() as events: for …`."""
         return self._exchange.events(last_event_id)

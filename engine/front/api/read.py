@@ -135,6 +135,11 @@ async def own_status(front: Front, who: Who, client: str) -> wire.Status:
     )
 
 
+def whoami(who: Who) -> Reply:
+    """`GET /api/v1/whoami`."""
+    return json_reply(wire.WhoAmI(_token(who)))
+
+
 def _token(who: Who) -> wire.OwnToken | None:
     """That of who asks; None: none was asked for."""
     return wire.OwnToken(who.token, who.role, who.client) if who.token else None

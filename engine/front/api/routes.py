@@ -280,6 +280,7 @@ def _reads(front: Front) -> Answers:
 
     return {
         routes.STATUS: lambda: read.status(front, g.who),
+        routes.WHOAMI: lambda: read.whoami(g.who),
         routes.RUNS: lambda: read.runs(front, g.who, request.args.to_dict()),
         routes.RUN: lambda id: read.tree(front, g.who, id),
         routes.CAUSES: lambda: read.causes(front, g.who),
