@@ -51,7 +51,6 @@ def _action(
     whole_run: bool = True,
     steps: bool = True,
     urls: bool = False,
-    command: str | None = None,
 ) -> click.Command:
     def act(name: RunName, engine: str, actor: str, as_json: bool, **options: Any) -> None:
         step = options.pop("step", None)
@@ -76,7 +75,7 @@ def _action(
     if steps:
         help_text = "The step, by id or name." if whole_run else "Where to begin, by id or name."
         wrapped = click.option("--step", required=not whole_run, help=help_text)(wrapped)
-    return click.command(command or action, help=text)(run_name(wrapped))
+    return click.command(action, help=text)(run_name(wrapped))
 
 
 retry = _action(
@@ -89,9 +88,7 @@ rerun = _action(
     "rerun", "Run a step that has ended again, and what came after it.", whole_run=False
 )
 dismiss = _action("dismiss", "Take a failed or paused run off the list of failures.", steps=False)
-undismiss = _action(
-    "restore", "Put a dismissed run back on that list.", steps=False, command="undismiss"
-)
+undismiss = _action("undismiss", "Put a dismissed run back on that list.", steps=False)
 retarget = _action("retarget", "Move a run to other URLs.", steps=False, urls=True)
 
 

@@ -52,7 +52,8 @@ def bulk() -> None:
     """
 
 
-def _action(action: str, text: str, *, urls: bool = False, first: bool = False) -> None:
+def _action(action: str, text: str, *, urls: bool = False, first: bool = False, hidden: bool = False
+) -> None:
     def act(
         q: str,
         client: str | None,
@@ -100,7 +101,9 @@ def _action(action: str, text: str, *, urls: bool = False, first: bool = False) 
         )(wrapped)  # fmt: skip
     if urls:
         wrapped = url_options(wrapped)
-    bulk.command(action, help=text)(filter_option(required=True)(client_option(wrapped)))
+    bulk.command(action, help=text, hidden=hidden)(
+        filter_option(required=True)(client_option(wrapped))
+    )
 
 
 def dry_lines(would: BulkAnswer, *, urls: dict[str, Any]) -> list[str]:
@@ -273,7 +276,8 @@ _action("pause", "Start no new attempts; attempts in flight end.")
 _action("resume", "Let what is paused go on.", first=True)
 _action("cancel", "End them with the outcome `cancelled`; waiting callers are told at once.")
 _action("dismiss", "Take failed and paused runs off the list of failures.")
-_action("restore", "Put dismissed runs back on that list.")
+_action("undismiss", "Put dismissed runs back on that list.")
+_action("restore", "What undismiss was called.", hidden=True)
 _action("retarget", "Move the open ones to other URLs.", urls=True, first=True)
 
 

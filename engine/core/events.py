@@ -183,7 +183,7 @@ class Acted(Fact, frozen=True, tag="acted"):
     actor: str
     reason: str | None = None
     dismissed: bool | None = None
-    """What dismiss and restore set."""
+    """What dismiss and undismiss set."""
     address: str | None = None
     """Of the actor; None in what was recorded before the engine kept it: it stands in `actor`."""
 

@@ -56,7 +56,7 @@ class Plan(Struct):
             why = f"it is {record.state}"
         elif action is Action.DISMISS and record.dismissed:
             why = "it is dismissed already"
-        elif action is Action.RESTORE and not record.dismissed:
+        elif action is Action.UNDISMISS and not record.dismissed:
             why = "it is not dismissed"
         elif len(self.runs) >= RUNS_MAX:
             why = BEYOND_A_JOB

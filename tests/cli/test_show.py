@@ -389,7 +389,7 @@ def test_a_step_is_named_as_it_is_shown(atomic: Atomic, engine: FakeEngine):
     assert "Several steps" in atomic("retry", "01A", "--step", "ship", answers=[tree]).stderr
 
 
-@pytest.mark.parametrize("action", ["retry", "pause", "resume", "cancel", "dismiss", "restore"])
+@pytest.mark.parametrize("action", ["retry", "pause", "resume", "cancel", "dismiss", "undismiss"])
 def test_each_action_has_a_command(atomic: Atomic, engine: FakeEngine, action: str):
     """By key as well; a refusal has its exit code."""
     page = {"runs": [RUN], "total": 1, "totalIsEstimate": False}

@@ -13,6 +13,7 @@ from typing import Any
 
 from engine import wire
 from engine.core.model import StepState
+from engine.core.rules.action import UNDISMISS_ONCE
 from engine.front.openapi.callback import callback
 from engine.front.openapi.document import document
 from engine.wire.routes import ROUTES, Role
@@ -80,7 +81,7 @@ def _words() -> Iterator[str]:
     for kind, words in (
         ("state", StepState),
         ("pause reason", wire.PauseReason),
-        ("action", wire.Action),
+        ("action", [*wire.Action, UNDISMISS_ONCE]),
         ("hold", wire.HoldKind),
         ("failure", wire.FailureKind),
         ("role", Role),

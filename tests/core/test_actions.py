@@ -43,7 +43,7 @@ def _failed_run() -> Driven:
 def test_every_action_is_an_event_with_actor_and_reason() -> None:
     """Also one that moves nothing else; the event names the step, or the root."""
     driven = _failed_run()
-    for action in (Action.DISMISS, Action.RESTORE, Action.RETRY):
+    for action in (Action.DISMISS, Action.UNDISMISS, Action.RETRY):
         driven.act(action)
         acted = driven.last[0]
         assert isinstance(acted, Acted)
@@ -59,7 +59,8 @@ def test_who_acted_is_read_from_before_the_engine_kept_addresses() -> None:
     driven = _failed_run()
     act(Change(driven.run), Order(Action.DISMISS, None, Actor("a", "::1"), None), now=7)
     change = Change(driven.run)
-    act(change, Order(Action.RESTORE, None, Actor("ada", "::1"), None), now=8)
+    assert Action("restore") is Action.UNDISMISS  # as it was called
+    act(change, Order(Action.UNDISMISS, None, Actor("ada", "::1"), None), now=8)
     acted = msgspec.json.decode(msgspec.json.encode(change.events[0]), type=Event)
     assert isinstance(acted, Acted)
     assert (acted.actor, acted.address) == ("ada", "::1")
@@ -380,13 +381,13 @@ def test_dismiss_and_restore() -> None:
     assert _refused(driven, Action.DISMISS) is Problem.NOT_POSSIBLE
     driven.end("root", BAD)
     assert _refused(driven, Action.DISMISS, "root") is Problem.INVALID_REQUEST
-    assert _refused(driven, Action.RESTORE) is Problem.NOT_POSSIBLE
+    assert _refused(driven, Action.UNDISMISS) is Problem.NOT_POSSIBLE
     rev = driven.run.rev
     driven.act(Action.DISMISS)
     assert dismissed()
     assert driven.run.rev == rev + 1
     assert _refused(driven, Action.DISMISS) is Problem.NOT_POSSIBLE
-    driven.act(Action.RESTORE)
+    driven.act(Action.UNDISMISS)
     assert not dismissed()
     driven.act(Action.DISMISS)
     driven.act(Action.RETRY)

@@ -142,7 +142,7 @@ def test_a_dismissed_run_needs_nobody_until_it_is_restored() -> None:
     driven.now = 20
     driven.act(Action.DISMISS)
     assert stuck(driven.run) is None
-    driven.act(Action.RESTORE)
+    driven.act(Action.UNDISMISS)
     assert need(driven) == before
 
 

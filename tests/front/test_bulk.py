@@ -75,7 +75,7 @@ async def test_only_what_fits_is_acted_on(action: Action) -> None:
     desk = Desk(*STATES)
     dry = await desk.ask(action=action, dryRun=True)
     fit = [state for state in StepState if state in FITS[action]]
-    if action is Action.RESTORE:  # none of them is dismissed
+    if action is Action.UNDISMISS:  # none of them is dismissed
         assert (dry.total, dry.skipped) == (0, {"it is not dismissed": 8})
         return
     assert (dry.matched, dry.total, [*dry.sample]) == (8, len(fit), fit)

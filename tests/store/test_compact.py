@@ -17,7 +17,8 @@ from engine.store.sqlite import compact as room
 from engine.store.sqlite import store as sqlite_store
 from engine.store.sqlite.compact import compact
 from engine.store.sqlite.verify.verify import verify
-from tests.store.support import OWNER, answered, new_run, rows, started, store_at
+from tests.store.support import OWNER, answered, change_file, new_run, rows, started, store_at
+from tests.store.test_upgrade import TO_M002
 
 BEFORE = {"completed": 1_000}
 
@@ -101,11 +102,14 @@ async def test_it_is_refused_where_it_cannot_be(
     async with store_at(path):
         with pytest.raises(StoreError, match="in use by the engine"):
             compact(path, OWNER)
+    for statement in TO_M002:  # a file of an engine of before
+        change_file(path, statement)
     before = path.read_bytes()
     monkeypatch.setattr(shutil, "disk_usage", lambda where: Usage(0, 0, 2 * len(before)))
     done = await _command("compact", str(path))
     assert done.exit_code == 4
     assert "Nothing was changed" in done.output
+    assert path.read_bytes() == before
     enough = 3 * len(before) + (1 << 20)
     monkeypatch.setattr(shutil, "disk_usage", lambda where: Usage(0, 0, enough))
     compact(path, OWNER)

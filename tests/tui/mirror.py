@@ -127,7 +127,7 @@ async def operate(it: World, run_id: str, flow: Flow) -> None:
     actions = [action for action in Action if action is not Action.RETARGET]  # it needs URLs
     action = flow.random.choice([*actions, *GENTLE, *GENTLE])
     steps = [None, *live.run.steps]
-    step_id = None if action in (Action.DISMISS, Action.RESTORE) else flow.random.choice(steps)
+    step_id = None if action in (Action.DISMISS, Action.UNDISMISS) else flow.random.choice(steps)
     with suppress(Refused):
         await it.act(run_id, action, step_id=step_id, reason="so")
 

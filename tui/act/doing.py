@@ -22,8 +22,8 @@ ANSWERED_KEPT_MAX = 200
 UNDONE_BY = {
     Action.PAUSE: Action.RESUME,
     Action.RESUME: Action.PAUSE,
-    Action.DISMISS: Action.RESTORE,
-    Action.RESTORE: Action.DISMISS,
+    Action.DISMISS: Action.UNDISMISS,
+    Action.UNDISMISS: Action.DISMISS,
 }
 OF_ANY_REVISION = frozenset({Action.PAUSE, Action.CANCEL, Action.DISMISS, Action.RETARGET})
 """What is meant of a run or step however far it has come since it was seen. The state still has to

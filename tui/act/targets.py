@@ -28,7 +28,7 @@ PAST: dict[str, str] = {
     Action.CANCEL: "cancelled",
     Action.RERUN: "running again",
     Action.DISMISS: "dismissed",
-    Action.RESTORE: "back on the list",
+    Action.UNDISMISS: "back on the list",
     Action.RETARGET: "retargeted",
 }
 """What has become of something by an action."""
@@ -103,7 +103,7 @@ def action_for(command_id: str, target: Target) -> Action:
         paused = target.state is State.PAUSED or target.is_pausing
         return Action.RESUME if paused else Action.PAUSE
     if command_id == "dismiss":
-        return Action.RESTORE if target.dismissed else Action.DISMISS
+        return Action.UNDISMISS if target.dismissed else Action.DISMISS
     return Action(command_id)
 
 

@@ -17,8 +17,8 @@ from engine.cli.show.text import echo_json, safe
 def compact(file: Path, as_json: bool) -> None:
     """Make a file smaller that no engine has open: what was freed in it is given back.
 
-    Its disk needs room for twice what is in use, for a while. Whatever ends this leaves the file as
-    it was.
+    Its disk needs room for twice what is in use, for a while. Whatever ends this leaves what
+    is recorded as it was. The schema of an older file is brought up to date first.
     """
     from engine import offline
 

@@ -195,7 +195,7 @@ class AsyncOperations:
         from_url: str | None = None,
         to_url: str | None = None,
     ) -> wire.ActionAnswer:
-        """Retry, pause, resume, cancel, rerun, dismiss or restore; or `retarget`, from a URL (or
+        """Retry, pause, resume, cancel, rerun, dismiss or undismiss; or `retarget`, from a URL (or
         what URLs begin with) to another. Raises Refused when the state does not allow it, or when
         it has moved on from `if_rev`."""
         request = wire.ActionRequest(

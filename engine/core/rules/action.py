@@ -39,8 +39,17 @@ class Action(StrEnum):
     CANCEL = "cancel"
     RERUN = "rerun"
     DISMISS = "dismiss"
-    RESTORE = "restore"
+    UNDISMISS = "undismiss"
     RETARGET = "retarget"
+
+    @classmethod
+    def _missing_(cls, value: object) -> Action | None:
+        return cls.UNDISMISS if value == UNDISMISS_ONCE else None
+
+
+UNDISMISS_ONCE = "restore"
+"""What it was called before there were files to restore; taken for ever, and told as it is called
+now."""
 
 
 FITS: dict[Action, frozenset[StepState]] = {
@@ -51,7 +60,7 @@ FITS: dict[Action, frozenset[StepState]] = {
     Action.RESUME: frozenset({StepState.PAUSED}),
     Action.CANCEL: OPEN,
     Action.DISMISS: frozenset({StepState.FAILED, StepState.CANCELLED, StepState.PAUSED}),
-    Action.RESTORE: frozenset(StepState),
+    Action.UNDISMISS: frozenset(StepState),
     Action.RETARGET: frozenset(StepState),
 }
 """The states of a run in which an action may be possible: what can be told without its steps.
@@ -100,7 +109,7 @@ def act(
         acted = Acted(now, run.id, action, actor.name, order.reason, None, actor.address)
         return _retarget(change, step_id, order.move, acted, why_not)
     plan = _PLANS[action](run, step_id)
-    dismissed = {Action.DISMISS: True, Action.RESTORE: False}.get(action)
+    dismissed = {Action.DISMISS: True, Action.UNDISMISS: False}.get(action)
     if action in (Action.RETRY, Action.RERUN, Action.RESUME):
         dismissed = False if run.dismissed else None
     ended = ended_badly(run) if action is Action.RETRY else {}
@@ -296,5 +305,5 @@ _PLANS: dict[Action, Callable[[Run, str | None], Plan]] = {
     Action.CANCEL: _cancel,
     Action.RERUN: _rerun,
     Action.DISMISS: _set_dismissed(True),
-    Action.RESTORE: _set_dismissed(False),
+    Action.UNDISMISS: _set_dismissed(False),
 }

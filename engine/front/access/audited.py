@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
+from engine.core.rules.action import Action
 from engine.front.access.gate import Gate
 from engine.front.server.reply import Reply
 from engine.front.server.strict import RawHeaders
@@ -60,11 +61,19 @@ def act_of(route: Route[Any], names: Mapping[str, str], body: bytes) -> Act | No
     if asked.get("dryRun") is True:
         return None
     before = _NAMED_BY_ACTION.get(route)
-    act = route.act if before is None else f"{before}{asked.pop('action', '?')}"
+    act = route.act if before is None else f"{before}{_action(asked.pop('action', '?'))}"
     what = " ".join(names.values()) or _named(asked)
     shown = {name: "(not kept)" if name in _BODIES else value for name, value in asked.items()}
     detail = msgspec.json.encode(shown).decode() if shown else ""
     return Act(_cut(act, PATH_CHARACTERS_MAX), _cut(what, DETAIL_CHARACTERS_MAX), _cut(detail))
+
+
+def _action(asked: object) -> str:
+    """Its name of today; what is none is told as it is."""
+    try:
+        return Action(asked).value
+    except ValueError:
+        return str(asked)
 
 
 def _members(body: bytes) -> dict[str, Any]:

@@ -1,7 +1,8 @@
 """`atomic compact`: a file that no engine has open gives back what was freed in it.
 
 SQLite's VACUUM: the content is written anew into a temporary file, and from there through the log
-into the file. It is a transaction: whatever ends it leaves the file as it was, or as it is to be.
+into the file. It is a transaction: whatever ends it leaves what is recorded as it was. A schema
+of before is brought up to date first, as an engine that starts does.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ from pathlib import Path
 from msgspec import Struct
 
 from engine.ports.store import StoreError
+from engine.store.sqlite.backup.backup import open_resting
+from engine.store.sqlite.content import check_ours
 from engine.store.sqlite.file.owner import Owner, locked, the_file
 from engine.store.sqlite.file.words import unusable
 from engine.store.sqlite.readers import bytes_used
@@ -40,9 +43,14 @@ def compact(path: Path, owner: Owner) -> Compacted:
     named, path = path, the_file(path)
     if not path.exists() or not path.stat().st_size:
         raise StoreError(f"{named} does not exist, or is empty.")
-    with locked(path, owner), closing(prepare(path)) as connection:
+    with locked(path, owner):
+        _check_room(path)  # before a schema of before is brought up to date
+        return _compact(named, path)
+
+
+def _compact(named: Path, path: Path) -> Compacted:
+    with closing(prepare(path)) as connection:
         before = path.stat().st_size
-        _check_room(path, COPIES * bytes_used(connection) + SPARE_BYTES)
         try:
             with _temporary_beside(path):
                 connection.execute("VACUUM")
@@ -52,7 +60,13 @@ def compact(path: Path, owner: Owner) -> Compacted:
         return Compacted(str(named), before, path.stat().st_size)
 
 
-def _check_room(path: Path, needed: int) -> None:
+def _check_room(path: Path) -> None:
+    try:
+        with closing(open_resting(path)) as db:
+            check_ours(db, path)
+            needed = COPIES * bytes_used(db) + SPARE_BYTES
+    except sqlite3.Error as error:
+        raise unusable(path, error) from error
     free = shutil.disk_usage(path.parent).free
     if free < needed:
         raise StoreError(
