@@ -95,8 +95,9 @@ async def test_whom_a_hold_concerns(autojump_clock, path: Path, kind: HoldKind, 
     """Its client before anything waits, and everybody where everything is held."""
     async with world(path, calls_ok) as it:
         await hold(it, kind, name)
-        everybody = {(kind, name): 0} if kind is HoldKind.ALL else {}
-        own = everybody or ({(kind, name): 0} if kind is HoldKind.CLIENT else {})
+        this = {(kind, name): 0}
+        everybody = this if kind is HoldKind.ALL else {}
+        own = this if kind in (HoldKind.ALL, HoldKind.CLIENT) else {}
         assert it.engine.holds.waiting_of("shop") == own
         assert it.engine.holds.waiting_of("forum") == everybody
 

@@ -71,7 +71,7 @@ def act_of(route: Route[Any], names: Mapping[str, str], body: bytes) -> Act | No
 def _action(asked: object) -> str:
     """Its name of today; what is none is told as it is."""
     try:
-        return Action(asked).value
+        return Action(str(asked)).value
     except ValueError:
         return str(asked)
 
