@@ -17,8 +17,8 @@ from engine.store.sqlite import compact as room
 from engine.store.sqlite import store as sqlite_store
 from engine.store.sqlite.compact import compact
 from engine.store.sqlite.verify.verify import verify
+from tests.store.older import TO_M002
 from tests.store.support import OWNER, answered, change_file, new_run, rows, started, store_at
-from tests.store.test_upgrade import TO_M002
 
 BEFORE = {"completed": 1_000}
 

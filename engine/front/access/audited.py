@@ -11,11 +11,11 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from engine.core.rules.action import Action
 from engine.front.access.gate import Gate
 from engine.front.server.reply import Reply
 from engine.front.server.strict import RawHeaders
 from engine.registry.audit import Audit, Refusal
+from engine.wire import Action
 from engine.wire.routes import ACT, BULK, WHOLE, Route
 
 DETAIL_CHARACTERS_MAX = 1_024

@@ -17,11 +17,10 @@ from pathlib import Path
 from msgspec import Struct
 
 from engine.ports.store import StoreError
-from engine.store.sqlite.backup.backup import open_resting
 from engine.store.sqlite.content import check_ours
 from engine.store.sqlite.file.owner import Owner, locked, the_file
 from engine.store.sqlite.file.words import unusable
-from engine.store.sqlite.readers import bytes_used
+from engine.store.sqlite.readers import bytes_used, open_resting
 from engine.store.sqlite.store import prepare
 
 COPIES = 2

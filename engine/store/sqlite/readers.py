@@ -90,6 +90,18 @@ def connect_read_only(path: Path) -> sqlite3.Connection:
     return connection
 
 
+def open_resting(path: Path) -> sqlite3.Connection:
+    """A reader of a file that no engine has open. Beside one without a log nothing is made."""
+    log = path.with_name(path.name + "-wal")
+    if log.exists() and log.stat().st_size:
+        return connect_read_only(path)
+    connection = sqlite3.connect(
+        f"{path.absolute().as_uri()}?mode=ro&immutable=1", uri=True, isolation_level=None
+    )
+    connection.row_factory = sqlite3.Row
+    return connection
+
+
 def add_functions(connection: sqlite3.Connection) -> None:
     """What statements over the rows need beside SQLite's own: `lower_case(text)`."""
     connection.create_function("lower_case", 1, _lower_case, deterministic=True)

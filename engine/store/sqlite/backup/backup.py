@@ -129,18 +129,6 @@ def _check_room(part: Path, needed: int) -> None:
         )
 
 
-def open_resting(path: Path) -> sqlite3.Connection:
-    """A reader of a file that no engine has open. Beside one without a log nothing is made."""
-    log = path.with_name(path.name + "-wal")
-    if log.exists() and log.stat().st_size:
-        return connect_read_only(path)
-    connection = sqlite3.connect(
-        f"{path.absolute().as_uri()}?mode=ro&immutable=1", uri=True, isolation_level=None
-    )
-    connection.row_factory = sqlite3.Row
-    return connection
-
-
 def make_single(path: Path) -> None:
     """Without a log, so that who opens it to read makes nothing beside it."""
     with closing(sqlite3.connect(path, isolation_level=None)) as db:
