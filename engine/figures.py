@@ -70,6 +70,8 @@ def show_engine(metrics: Metrics, engine: Engine) -> None:
     _show_clients(metrics, engine)
     metrics.gauge("atomic_store_full", "Whether no run is opened, for store_bytes_max",
                   lambda: engine.shared.store_room.is_full)  # fmt: skip
+    metrics.gauge("atomic_store_filling", "Whether 80 % of store_bytes_max are in use",
+                  lambda: engine.shared.store_room.is_filling)  # fmt: skip
     _show_memory(metrics, engine.budget)
 
 

@@ -158,6 +158,7 @@ def examined_of(
         backups=backups,
         backup_dir=config.backup_dir,
         backup_every_h=config.backup_every_h,
+        room=engine.shared.store_room,
         clients=registry,
         targets=engine.targets,
         hold=lambda: engine.holds.get((HoldKind.ALL, EVERYTHING)),

@@ -30,7 +30,8 @@ class StoreRoom:
         self.bytes_used = 0
         """As of the last look."""
         self.is_full = False
-        self._is_warned = False
+        self.is_filling = False
+        """It was 80 % of the limit, and has not been below 75 % since."""
 
     async def run(self) -> None:
         """Look again and again. For an engine that has a limit."""
@@ -50,12 +51,12 @@ class StoreRoom:
                 self._say("store-full")
             else:
                 self._say("store-has-room")
-            self._is_warned = True
-        elif not self._is_warned and self.bytes_used >= WARNED_PART * self.bytes_max:
-            self._is_warned = True
+            self.is_filling = True
+        elif not self.is_filling and self.bytes_used >= WARNED_PART * self.bytes_max:
+            self.is_filling = True
             self._say("store-fills")
         elif self.bytes_used < WELL_PART * self.bytes_max:
-            self._is_warned = False
+            self.is_filling = False
 
     def _say(self, event: str) -> None:
         self._warn(event, bytes_used=self.bytes_used, store_bytes_max=self.bytes_max)

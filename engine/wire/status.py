@@ -57,6 +57,10 @@ class StoreStatus(Struct, frozen=True, rename="camel"):
     bytes_used: int | UnsetType = UNSET
     """Told where `store_bytes_max` is set, whether it can be written or not."""
     bytes_max: int | UnsetType = UNSET
+    full: bool | UnsetType = UNSET
+    """Told, and true, while no run is opened, as `bytes_max` is reached: open ones go on."""
+    filling: bool | UnsetType = UNSET
+    """Told, and true, from 80 % of it on, until it is below 75 %."""
 
 
 class Memory(Struct, frozen=True, rename="camel"):

@@ -336,8 +336,27 @@ def test_a_store_that_cannot_be_written_is_shown(atomic: Atomic):
         "the store cannot be written since 2026-11-23 12:00:00Z: the disk is full.",
         "held by process 7 (sh\\u001b[2J)",
     ]
-    status = {"store": {"available": True}}
+    status = {"store": {"available": True, "bytesUsed": 79, "bytesMax": 100}}
     assert "store" not in atomic("status", answers=[answer(status)]).stdout
+
+
+@pytest.mark.parametrize(
+    ("store", "told"),
+    [
+        ({"bytesUsed": 8_000, "bytesMax": 10_000, "filling": True},
+         "the store fills: 8,000 of 10,000 bytes (store_bytes_max): beyond that no new run is"
+         " taken"),
+        ({"bytesUsed": 12_000, "bytesMax": 10_000, "filling": True, "full": True},
+         "the store is full: 12,000 of 10,000 bytes (store_bytes_max): no new run is taken, open"
+         " ones go on"),
+        ({"full": True},  # as who sees one client is told it
+         "the store is full (store_bytes_max): no new run is taken, open ones go on"),
+    ],
+)  # fmt: skip
+def test_a_store_that_fills_is_shown(atomic: Atomic, store: dict[str, object], told: str):
+    """From when the log warns of it, and when it refuses new runs."""
+    done = atomic("status", answers=[answer({"store": {"available": True} | store})])
+    assert told in done.stdout.splitlines()
 
 
 def test_a_run_is_acted_on(atomic: Atomic, engine: FakeEngine):

@@ -66,6 +66,7 @@ async def test_the_log_warns_before_it_is_full(
 ) -> None:
     """From 80 % on, once; again when it was below 75 % meanwhile."""
     said: list[tuple[str, int]] = []
+    seen: list[tuple[int, bool, bool]] = []
 
     def warn(event: str, **values: Any) -> None:
         said.append((event, values["bytes_used"] * 100 // LIMIT))
@@ -83,6 +84,9 @@ async def test_the_log_warns_before_it_is_full(
 
             monkeypatch.setattr(it.store, "bytes_used", measured)
             await room.look()
+            seen.append((percent, room.is_filling, room.is_full))
+    assert [percent for percent, is_filling, _ in seen if not is_filling] == [79, 74, 70]
+    assert [percent for percent, _, is_full in seen if is_full] == [100, 101]
     assert said == [
         ("store-fills", 80), ("store-fills", 80), ("store-full", 100), ("store-has-room", 99),
         ("store-fills", 80),

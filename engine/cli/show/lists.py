@@ -189,10 +189,24 @@ def _backup_lines(backup: BackupStatus | None) -> list[str]:
     return lines
 
 
+def _room_lines(store: StoreStatus) -> list[str]:
+    """What is to be said of `store_bytes_max`."""
+    from msgspec import UNSET
+
+    used = (
+        "" if store.bytes_max is UNSET else f": {store.bytes_used:,} of {store.bytes_max:,} bytes"
+    )
+    if store.full is True:
+        return [f"the store is full{used} (store_bytes_max): no new run is taken, open ones go on"]
+    if store.filling is True:
+        return [f"the store fills{used} (store_bytes_max): beyond that no new run is taken"]
+    return []
+
+
 def _store_lines(store: StoreStatus | None) -> list[str]:
-    """What keeps the store from being written; nothing when it can be."""
+    """What keeps the store from being written, or new runs out of it; mostly nothing."""
     if store is None or store.available:
-        return []
+        return [] if store is None else _room_lines(store)
     since = clock_text(store.since) if store.since else "?"
     lines = [f"the store cannot be written since {since}: {safe(store.why or '?')}"]
     return lines + ([f"held by {safe(store.held_by)}"] if store.held_by else [])

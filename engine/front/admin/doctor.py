@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
+from typing import Protocol
 
 import trio
 from msgspec import Struct
@@ -26,6 +27,16 @@ OLD_BACKUPS = 2
 HOUR_MS = 3_600_000
 
 
+class Room(Protocol):
+    """What is used of `store_bytes_max`."""
+
+    bytes_max: int
+    """0: there is no limit."""
+    bytes_used: int
+    is_filling: bool
+    is_full: bool
+
+
 class Examined(Struct, frozen=True):
     """The parts of an engine that are looked at."""
 
@@ -39,6 +50,7 @@ class Examined(Struct, frozen=True):
     backups: Backups
     backup_dir: str | None
     backup_every_h: int
+    room: Room
     clients: Clients
     targets: Targets
     hold: Callable[[], Hold | None]
@@ -79,11 +91,26 @@ def _of_engine(it: Examined) -> Iterator[Finding]:
     if away is not None:
         yield Finding("store", Verdict.FAIL, f"it cannot be written: {away.why}",
                       "See docs/how-to/operate.md, When the store cannot be written.")  # fmt: skip
+    if (filled := _room(it.room)) is not None:
+        yield filled
     yield _backup(it)
     hold = it.hold()
     if hold is not None and hold.released_at is None:
         yield Finding("holds", Verdict.WARN, f"everything is held since {rfc3339(hold.since)} by"
                       f" {hold.actor}: nothing is called", "atomic release --all")  # fmt: skip
+
+
+def _room(room: Room) -> Finding | None:
+    """Told where there is a limit."""
+    if not room.bytes_max:
+        return None
+    told = f"{room.bytes_used:,} of {room.bytes_max:,} bytes (store_bytes_max) are in use"
+    mend = "Keep runs for less long, and atomic prune; or raise it (docs/how-to/keep-and-prune.md)."
+    if room.is_full:
+        return Finding("store room", Verdict.FAIL, f"{told}: no new run is taken", mend)
+    if room.is_filling:
+        return Finding("store room", Verdict.WARN, told, mend)
+    return Finding("store room", Verdict.OK, told)
 
 
 def _backup(it: Examined) -> Finding:

@@ -72,7 +72,13 @@ def with_room(told: wire.StoreStatus, room: StoreRoom) -> wire.StoreStatus:
     """And how much of `store_bytes_max` is used, where that is set."""
     if not room.bytes_max:
         return told
-    return replace(told, bytes_used=room.bytes_used, bytes_max=room.bytes_max)
+    told = replace(told, bytes_used=room.bytes_used, bytes_max=room.bytes_max)
+    return with_full(replace(told, filling=True) if room.is_filling else told, room)
+
+
+def with_full(told: wire.StoreStatus, room: StoreRoom) -> wire.StoreStatus:
+    """And whether that is reached: every client's new runs are refused then."""
+    return replace(told, full=True) if room.is_full else told
 
 
 def bad_file_rows(files: Iterable[BadFile]) -> tuple[wire.BadFileRow, ...]:

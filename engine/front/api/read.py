@@ -33,6 +33,7 @@ from engine.front.api.figures import (
     run_counts,
     standstill_rows,
     store_status,
+    with_full,
     with_room,
 )
 from engine.front.api.prune import retention_status
@@ -122,7 +123,9 @@ async def own_status(front: Front, who: Who, client: str) -> wire.Status:
         draining=engine.draining,
         sequence=front.places.hidden(client, last_seq),
         durability=front.durability,
-        store=wire.StoreStatus(available=engine.store.away is None),
+        store=with_full(
+            wire.StoreStatus(available=engine.store.away is None), engine.shared.store_room
+        ),
         counts=run_counts(found.runs),
         stuck_count=found.stuck,
         late_count=found.late,

@@ -12,6 +12,7 @@ from __future__ import annotations
 import errno
 import math
 import socket as stdlib_socket
+from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from http import HTTPStatus
@@ -224,6 +225,7 @@ class _Server:
         self._connections: set[Connection] = set()
         self._turning_away = 0
         self._said_at: dict[tuple[str, str], float] = {}
+        self._unsaid: Counter[tuple[str, str]] = Counter()
         self._crowd = Crowd(limits.connections_max)
 
     @property
@@ -361,22 +363,22 @@ class _Server:
 
     def tls_failed(self, reason: str) -> None:
         self._counters.tls_failures += 1
-        self._say("tls-failed", reason, self._counters.tls_failures)
+        self._say("tls-failed", reason)
 
     def _no_room(self, error: OSError) -> None:
         self._counters.accepts_failed += 1
-        reason = errno.errorcode[error.errno or 0]
-        self._say("accept-failed", reason, self._counters.accepts_failed)
+        self._say("accept-failed", errno.errorcode[error.errno or 0])
 
-    def _say(self, event: str, reason: str, times: int) -> None:
+    def _say(self, event: str, reason: str) -> None:
         now = trio.current_time()
         key = event, reason
         if key not in self._said_at and len(self._said_at) >= REASONS_MAX:
             self._said_at = {it: at for it, at in self._said_at.items() if now < at + SAID_EVERY_S}
             key = key if len(self._said_at) < REASONS_MAX else (event, "")
+        self._unsaid[key] += 1
         if now >= self._said_at.get(key, -math.inf) + SAID_EVERY_S:
             self._said_at[key] = now
-            self._log(event, {"reason": reason, "times": times})
+            self._log(event, {"reason": key[1] or "others", "times": self._unsaid.pop(key)})
 
     def _note_turned_away(self) -> None:
         self._counters.connections_refused += 1
