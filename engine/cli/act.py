@@ -23,6 +23,7 @@ from engine.cli.show.text import echo_json, safe
 from engine.cli.show.tree import hold_text
 
 if TYPE_CHECKING:
+    from engine.client import Client
     from engine.wire import RunTree
 
 
@@ -113,6 +114,19 @@ def _named(command: Named) -> Named:
     )
 
 
+def _is_unknown(client: Client, name: str) -> bool:
+    """Whether there is nothing of a client of this name, as far as the token may see that."""
+    from engine.client import ProblemError
+    from engine.wire import Problem
+
+    try:
+        if client.operate.run_page(client=name, limit=1).runs:
+            return False
+        return all(it.name != name for it in client.admin.clients())
+    except ProblemError as error:  # clients are told to admins alone
+        return error.problem == Problem.FORBIDDEN
+
+
 @click.command()
 @_named
 @click.option("--reason", help="Why: who finds it held will ask.")
@@ -129,10 +143,17 @@ def hold(kind: str, name: str, reason: str | None, engine: str, actor: str, as_j
     with client_of(engine, actor=actor) as client:
         held = client.operate.hold(kind, name, reason=reason)
         hosts = None if as_json or kind != "host" else client.operate.status().hosts
+        is_unknown = not as_json and kind == "client" and _is_unknown(client, name)
     if as_json:
         echo_json(held)
         return
     click.echo(hold_text(held))
+    if is_unknown:
+        click.echo(
+            f"note: no run of a client {safe(name)} is here, and none is defined by that name: is"
+            " it spelled so? What comes of it is held.",
+            err=True,
+        )
     if hosts is not None and not any(
         held.name in (it.host, it.host.rpartition(":")[0]) for it in hosts
     ):

@@ -14,6 +14,7 @@ import click
 
 from engine import __version__
 from engine.cli.exits import EXIT_FAILED, EXIT_UNREACHABLE
+from engine.cli.options import was_typed
 from engine.cli.show.text import safe
 
 HERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}
@@ -63,10 +64,10 @@ def serve(file: Path | None, hosts: tuple[str, ...], **flags: Any) -> None:
 def health(file: Path | None, timeout: int, engine: str | None) -> None:
     """Say whether the engine takes posts: exit code 0, 1 not yet, 3 nobody answers.
 
-    Without --engine it asks the engine that has these settings, on this machine, https:// where
-    they say so. It needs no token and sends none.
+    Without --engine, and without ATOMIC_URL or with --config, it asks the engine that has these
+    settings, on this machine, https:// where they say so. It needs no token and sends none.
     """
-    if engine:
+    if engine and (file is None or was_typed("engine")):  # a file that is named is not for nothing
         url, context = engine, ssl.create_default_context()
     else:
         url, context = _url_of_settings(file), _unverified()

@@ -51,7 +51,7 @@ if TYPE_CHECKING:
     "--back-off",
     metavar="TIME",
     callback=duration,
-    help="Delay before the first retry; it doubles.",
+    help="Delay before the first retry; it doubles, up to 1m. A longer one stays as it is.",
 )
 @click.option(
     "--attempt-timeout", metavar="TIME", callback=duration, help="Deadline for one attempt."
@@ -81,8 +81,15 @@ def submit(
     from msgspec import Raw
 
     from engine.client import Outcome, SubmitOptions
+    from engine.core.retry import DEFAULT_POLICY
 
-    retry = {"count": retry_count, "backOff": back_off}
+    longest = DEFAULT_POLICY.max_back_off_ms
+    is_long = back_off is not None and back_off > longest
+    retry = {
+        "count": retry_count,
+        "backOff": back_off,
+        "maxBackOff": back_off if is_long else None,  # or it would be cut to that
+    }
     options: SubmitOptions = {
         "timeout": timeout,
         "retry": {k: v for k, v in retry.items() if v is not None} or None,

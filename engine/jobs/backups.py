@@ -7,6 +7,8 @@ says how many are to be kept; then the oldest of those that were made by themsel
 
 from __future__ import annotations
 
+import errno
+import os
 import re
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
@@ -160,6 +162,9 @@ class Backups:
     async def run(self) -> None:
         """Make them, until this is closed."""
         with self._scope:
+            due, directory = self.due_at, self._settings.directory
+            if directory is not None and due is not None and due > self._clock.utc_ms():
+                await self._make_room(directory)  # who started it reads what is wrong now
             while True:
                 if self.under_way is None:
                     await self._wait()
@@ -230,6 +235,8 @@ class Backups:
 
         def work() -> None:
             directory.mkdir(mode=0o700, exist_ok=True)
+            if not os.access(directory, os.W_OK | os.X_OK):
+                raise PermissionError(errno.EACCES, "it cannot be written", str(directory))
             for part in self._files(directory, PART):
                 part.unlink(missing_ok=True)
 

@@ -414,12 +414,22 @@ def _known(name: str, place: str, spelled: Callable[[str], str] = str) -> None:
     raise ConfigError(f"{place}: unknown setting{hint}")
 
 
+_EXAMPLES = {
+    "hosts": "a name of it is none that a Host header can have. An example:"
+    ' `hosts = ["atomic.internal"]`.',
+    "otlp_endpoint": "it is no http:// or https:// URL without user, query and fragment. An"
+    ' example: `otlp_endpoint = "http://collector:4318"`.',
+}
+"""Of settings that must look like something: what, in words."""
+
+
 def _converted(name: str, value: object, place: str, *, strict: bool) -> Any:
     hint = get_type_hints(Config, include_extras=True)[name]
     try:
         return msgspec.convert(value, hint, strict=strict)
     except msgspec.ValidationError as error:
-        raise ConfigError(f"{place}: {shown(value)}: {error}") from error
+        why = _EXAMPLES[name] if "matching regex" in str(error) else error
+        raise ConfigError(f"{place}: {shown(value)}: {why}") from error
 
 
 def shown(value: object) -> str:

@@ -102,3 +102,14 @@ def test_what_it_cannot_ask_is_told(
     Path("port0.toml").write_text("port = 0\n")
     done = atomic("health", *arguments)
     assert (done.exit_code, words in done.stderr) == (code, True), done.stderr
+
+
+def test_settings_that_are_named_are_asked_whatever_the_environment_says(
+    atomic: Atomic, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file that is not there is no reason to ask another engine."""
+    monkeypatch.setenv("ATOMIC_URL", "http://127.0.0.1:1")
+    done = atomic("health", "--config", str(tmp_path / "none.toml"))
+    assert done.exit_code == 2
+    assert "none.toml" in done.stderr
+    assert atomic("health").exit_code == 3

@@ -143,3 +143,24 @@ def test_a_release_says_what_is_held_still(atomic: Atomic) -> None:
     assert done.stderr == (
         "still held: host app since 2026-11-23 12:00:00Z by ada; 60 steps waiting\n"
     )
+
+
+def test_a_hold_on_a_client_that_nobody_knows_is_noted(atomic: Atomic):
+    """A slip of the name holds nothing, and says so; what is known by a run or by its definition
+    has no note."""
+    held = answer(HELD | {"kind": "client", "name": "shpo"})
+    none = answer({"runs": [], "total": 0, "totalIsEstimate": False})
+    some = answer({"runs": [RUN], "total": 1, "totalIsEstimate": False})
+    defined = answer({"clients": [{"name": "shpo", "targets": [], "privateTargets": False,
+                                   "stepsNeedParent": None, "disabled": False, "definedIn": None,
+                                   "signingSecrets": 0}]})  # fmt: skip
+    asked = ("hold", "client", "shpo")
+    for answers, is_noted in (
+        ([held, none, answer({"clients": []})], True),
+        ([held, none, refusal("forbidden", "It needs the role admin.")], True),
+        ([held, none, defined], False),
+        ([held, some], False),
+    ):
+        done = atomic(*asked, answers=answers)
+        assert done.exit_code == 0
+        assert ("no run of a client shpo is here" in done.stderr) is is_noted

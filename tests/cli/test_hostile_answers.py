@@ -40,6 +40,7 @@ ASKS: dict[str, tuple[str, ...]] = {
     "bulk resume": ("--filter", "is:live", "--yes", "9"),
     "bulk cancel": ("--filter", "is:live", "--yes", "1"),
     "bulk dismiss": ("--filter", "is:failed", "--dry-run"),
+    "bulk undismiss": ("--filter", "is:failed", "--dry-run"),
     "bulk restore": ("--filter", "is:failed", "--dry-run"),
     "bulk retarget": ("--filter", "is:live", "--from", "http://a/", "--to", "http://b/",
                       "--dry-run"),

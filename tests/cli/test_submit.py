@@ -42,6 +42,19 @@ def test_the_answer_goes_to_stdout_and_the_rest_to_stderr(atomic: Atomic, engine
     }
 
 
+@pytest.mark.parametrize(
+    ("typed", "sent"),
+    [("1m", {"backOff": 60_000}), ("1h", {"backOff": 3_600_000, "maxBackOff": 3_600_000})],
+)
+def test_a_long_back_off_is_not_cut(
+    atomic: Atomic, engine: FakeEngine, typed: str, sent: dict[str, int]
+):
+    """It is the delay before the first retry, as it says; up to the limit that a policy has by
+    itself, nothing more is sent."""
+    assert atomic(*SUBMIT, "--back-off", typed, answers=[answer()]).exit_code == 0
+    assert engine.body()["retry"] == sent
+
+
 def test_the_whole_answer_is_printed_as_json(atomic: Atomic):
     """--json gives the protocol's own document."""
     result = atomic(*SUBMIT, "--json", answers=[answer(idempotent_replayed="true")])

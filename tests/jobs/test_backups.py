@@ -111,6 +111,24 @@ async def test_they_are_made_every_so_many_hours(
         assert desk.hours == [18.0]
 
 
+async def test_a_directory_that_cannot_be_used_is_told_at_the_start(
+    autojump_clock: trio.testing.MockClock, tmp_path: Path
+) -> None:
+    """Not a day later, when the next copy is due; one that can be is made, and nothing said."""
+    kept = Kept()
+    async with running(kept, directory=tmp_path / "copies") as desk:
+        await trio.sleep(1)
+        assert desk.events == ["backup-made"]
+    (tmp_path / "file").touch()
+    for name, is_told in (("none/copies", True), ("file", True), ("copies", False), ("new", False)):
+        directory = tmp_path / name
+        async with running(kept, directory=directory) as desk:
+            await trio.sleep(1)
+            assert desk.events == ["backup-directory"] * is_told
+            assert desk.made == []
+        assert directory.is_dir() is not is_told
+
+
 async def test_one_that_fails_is_told_and_tried_again_sooner(
     autojump_clock: trio.testing.MockClock, tmp_path: Path
 ) -> None:

@@ -104,7 +104,15 @@ def test_hosts_in_the_environment_are_separated_by_commas():
         ("port = true", "atomic.toml: line 1: `port`: True: Expected `int`, got `bool`"),
         ("port = ", "atomic.toml: is not TOML: "),
         ("[server]\nport = 1", "atomic.toml: line 1: `server`: there are no tables"),
-        ('hosts = ["http://a"]', "atomic.toml: line 1: `hosts`: "),
+        (
+            'hosts = ["http://a"]',
+            "atomic.toml: line 1: `hosts`: ['http://a']: a name of it is none",
+        ),
+        (
+            'otlp_endpoint = "collector:4318"',
+            "atomic.toml: line 1: `otlp_endpoint`:"
+            " 'collector:4318': it is no http:// or https:// URL",
+        ),
         ('zebra = "x"', "atomic.toml: line 1: `zebra`: unknown setting"),
         ('admin_token = "hunter2"', "atomic.toml: line 1: `admin_token`: unknown setting; did you"),
         ("a = 1\nb.c = 2\n[d]\nport = 1", "atomic.toml: line 1: `a`: unknown setting"),

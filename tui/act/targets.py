@@ -53,6 +53,8 @@ class Target(NamedTuple):
     """It is a group: every run with this cause."""
     pause_reason: str | None = None
     """Where it is known: lists of runs do not say it."""
+    is_held: bool = False
+    """It waits under a hold, or something of it does, as far as that is known."""
     after: str = ""
     """Names of the steps recorded since the failure that a retry has just opened."""
 
@@ -76,10 +78,12 @@ def of_step(store: Store, step: Step) -> Target | None:
         return None
     run = tree.run
     if step.id == run.id:
-        return of_run(run)._replace(pause_reason=step.pause_reason)
+        is_held = any(it.held_since is not None for it in tree.steps.values())
+        return of_run(run)._replace(pause_reason=step.pause_reason, is_held=is_held)
     name = f"{run.workflow} {short_id(run.id)} › {step.name}"
     target = Target(run.id, step.id, step.rev, step.state, name, run.dismissed)
-    return target._replace(pause_reason=step.pause_reason)
+    is_held = step.held_since is not None
+    return target._replace(pause_reason=step.pause_reason, is_held=is_held)
 
 
 def of_row(store: Store, view: str, row_id: str) -> Target | None:
@@ -123,7 +127,8 @@ def why_not_on(command: Command, target: Target) -> str:
         fits = str(state) not in FITS[Action.CANCEL]
     else:
         fits = str(state) in FITS[action]
-    return "" if fits else f"it is {state}"
+    held = ", and held: atomic holds says by what" if target.is_held else ""
+    return "" if fits else f"it is {state}{held}"
 
 
 def opens_what_failed(action: Action, target: Target) -> bool:

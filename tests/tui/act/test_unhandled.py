@@ -9,8 +9,9 @@ import pytest
 
 from engine.client import Action
 from tests.tui.on_screen import World, line_with, on_screen, run_row, step_row
-from tui.act.targets import Target, action_for
+from tui.act.targets import Target, action_for, why_not_on
 from tui.data.model import State
+from tui.keys import BY_ID
 
 ERROR = "unhandled-failure: answered 500 after it was told that charge failed (answered 402)"
 
@@ -23,6 +24,15 @@ def test_a_cause_that_has_not_failed_is_resumed(state: str, action: Action) -> N
     """Also where the paused step is a nested workflow, and the root above it runs."""
     target = Target("r", None, 0, State.of(state), "cause", cause="c")
     assert action_for("retry", target) is action
+
+
+@pytest.mark.parametrize("is_held", [False, True])
+def test_what_is_held_is_said_so(is_held: bool) -> None:
+    """A step that waits under a hold is not just pending, nor is its run only running."""
+    for state in ("pending", "running"):
+        target = Target("r", None, 0, State.of(state), "run", is_held=is_held)
+        told = why_not_on(BY_ID["retry"], target)
+        assert told == f"it is {state}" + ", and held: atomic holds says by what" * is_held
 
 
 async def opened(world: World, **answer: Any) -> list[str]:
