@@ -47,7 +47,7 @@ ROUTES = (
     "/api/v1/bulk/none", "/api/v1/bulk/none/abort", "/api/v1/holds", "/api/v1/holds/release",
     "/api/v1/steps/none", "/api/v1/limits", "/api/v1/limits/reset", "/api/v1/audit",
     "/api/v1/prune",
-    "/api/v1/backups", "/api/v1/doctor",
+    "/api/v1/backups", "/api/v1/doctor", "/api/v1/whoami",
     "/api/v1/alerts/test",
     "/api/v1/steps/none/outcome", "/api/v1/steps/none/payload", "/api/v1/steps/none/response",
     "/api/v1/steps/none/attempts/1/response", "/api/v1/events", "/api/v1/nothing", "/a/b",
