@@ -52,7 +52,8 @@ def bulk() -> None:
     """
 
 
-def _action(action: str, text: str, *, urls: bool = False, first: bool = False, hidden: bool = False
+def _action(
+    action: str, text: str, *, urls: bool = False, first: bool = False, hidden: bool = False
 ) -> None:
     def act(
         q: str,
