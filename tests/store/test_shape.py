@@ -12,8 +12,8 @@ from sqlite_utils import Database
 from engine.ports.audit import AuditEntry
 from engine.ports.store import StoreError
 from engine.store.sqlite.backup.restore import restore
+from engine.store.sqlite.content import strange_in
 from engine.store.sqlite.schema import migrations
-from engine.store.sqlite.shape import strange_in
 from engine.store.sqlite.verify.verify import verify
 from tests.store.support import change_file, history, store_at
 

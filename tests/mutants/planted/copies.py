@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from engine.jobs.backups import Backups
 from engine.runs.limits.holds import Holds
-from engine.store.sqlite import shape
+from engine.store.sqlite import content
 from engine.store.sqlite.backup import backup, new_file, restore
 from engine.store.sqlite.verify.fold import FoldCheck
 from engine.store.sqlite.verify.journal import JournalCheck
@@ -24,7 +24,7 @@ KEPT = f"{JOBS}::test_as_many_as_a_setting_says_are_kept"
 @plant("a copy with a foreign trigger passes verify", by=(PROPERTY,),
        test=f"{SHAPE}what_the_migrations_do_not_make_is_named")  # fmt: skip
 def foreign_trigger_passes(bug: Planting) -> None:
-    bug.rewrite(shape.strange_in, "if (kind, name) not in should:",
+    bug.rewrite(content.strange_in, "if (kind, name) not in should:",
                 "if kind == 'trigger' and (kind, name) not in should:\n            pass\n"
                 "        elif (kind, name) not in should:")  # fmt: skip
 
@@ -32,7 +32,7 @@ def foreign_trigger_passes(bug: Planting) -> None:
 @plant("a copy with a foreign trigger is restored", by=(PROPERTY,),
        test=f"{SHAPE}what_the_migrations_do_not_make_is_named")  # fmt: skip
 def foreign_trigger_is_restored(bug: Planting) -> None:
-    bug.rewrite(shape.check_shape, "if strange:", "if False:")
+    bug.rewrite(content.check_shape, "if strange:", "if False:")
 
 
 @plant("a hold on everything holds nothing", by=(PROPERTY,), test=EVERYTHING)

@@ -20,11 +20,10 @@ from engine.ports.store import StoreError
 from engine.store.sqlite.audit import write_audit
 from engine.store.sqlite.backup.backup import Pace, copy_pages, make_single
 from engine.store.sqlite.backup.new_file import new_file
-from engine.store.sqlite.content import check_ours, check_version
+from engine.store.sqlite.content import check_ours, check_shape, check_version
 from engine.store.sqlite.file.words import unusable
 from engine.store.sqlite.readers import journal_end, open_resting, snapshot
 from engine.store.sqlite.registry import write_registered
-from engine.store.sqlite.shape import check_shape
 from engine.store.sqlite.store import prepare
 
 FILE_ID_BYTES = 4

@@ -17,12 +17,17 @@ import msgspec
 from engine.ports.report import FAULTS_MAX, RESTORE, Progress, Report, TooManyFaults
 from engine.ports.store import StoreError
 from engine.store.journal import unpack
-from engine.store.sqlite.content import MIGRATIONS, check_version, is_ours, misnamed_versions
+from engine.store.sqlite.content import (
+    MIGRATIONS,
+    check_version,
+    is_ours,
+    misnamed_versions,
+    strange_in,
+)
 from engine.store.sqlite.cut import carried_of
 from engine.store.sqlite.file.owner import check_unowned, the_file
 from engine.store.sqlite.readers import SQL
 from engine.store.sqlite.registry import read_registered
-from engine.store.sqlite.shape import strange_in
 from engine.store.sqlite.verify.carried import check_carried
 from engine.store.sqlite.verify.fold import FoldCheck
 from engine.store.sqlite.verify.journal import JournalCheck, begins_at, read_entries
