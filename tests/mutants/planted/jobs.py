@@ -5,7 +5,7 @@ from __future__ import annotations
 from engine.jobs import bulk
 from engine.jobs.bulk import Bulk
 from engine.jobs.work import Worker
-from engine.runs.engine import Engine
+from engine.runs.acts import carry_out
 from tests.mutants.catalog import PROPERTY, Planting, plant
 
 BULK = "tests/front/test_bulk.py::test_"
@@ -28,16 +28,16 @@ def jobs_push_out_others(bug: Planting) -> None:
        test=f"{ONCE}every_run_once_whenever_the_engine_ends")  # fmt: skip
 def job_noted_afterwards(bug: Planting) -> None:
     bug.rewrite(
-        Engine.act,
-        "acted(run.root.generation)\n"
-        "        await (live.wait_durable() if dry_run else live.wait_all_durable())",
-        "pass\n"
-        "        await (live.wait_durable() if dry_run else live.wait_all_durable())\n"
-        "        acted(run.root.generation)",
+        carry_out,
+        "        acted(run.root.generation)\n"
+        "    await (live.wait_durable() if order.dry_run else live.wait_all_durable())",
+        "        await live.wait_all_durable()\n"
+        "        acted(run.root.generation)\n"
+        "    await (live.wait_durable() if order.dry_run else live.wait_all_durable())",
     )
 
 
-@plant("a job is there before its list of runs", by=(PROPERTY,),
+@plant("runs of a job that never began are kept", by=(PROPERTY,),
        test=f"{RECORDED}a_job_is_there_with_all_its_runs_or_not_at_all")  # fmt: skip
 def unbegun_jobs_stay(bug: Planting) -> None:
     bug.rewrite(Bulk._take_up, "await self._store.unbegun()", "[]")
