@@ -99,6 +99,8 @@ class Alerts:
         """Causes for which runs need a person."""
         self._knows = False
         self._stirred = trio.Event()
+        self._is_kept = True
+        """What is known of incidents is as it was registered last."""
         self._engine: Engine | None = None
         self.sent: Counter[str] = Counter()
         """Since the start, by rule."""
@@ -120,7 +122,7 @@ class Alerts:
         """Hear that a bug has stopped a run."""
         if Rule.PAUSED in self.settings.rules:
             self._windows.note(stopped(run_id, error), self._clock.steady_ms())
-            self._stirred.set()
+            self._stir()
 
     def _note(self, trouble: Trouble) -> None:
         if Rule.NEW_CAUSE in self.settings.rules and self._is_new(trouble.cause):
@@ -130,7 +132,11 @@ class Alerts:
             trouble = replace(trouble, rule=rule, is_new=True)
         if trouble.rule in self.settings.rules:
             self._windows.note(trouble, self._clock.steady_ms())
-            self._stirred.set()
+            self._stir()
+
+    def _stir(self) -> None:
+        self._is_kept = False
+        self._stirred.set()
 
     def _is_new(self, cause: str) -> bool:
         known = self._known
@@ -202,6 +208,7 @@ class Alerts:
                     self._see(Rule.LATE, list(late(await views.late_runs(before), after_s)))
                 if Rule.NEW_CAUSE in self.settings.rules:
                     await self._follow_causes(views)
+            self._keep()
             await trio.sleep(COUNT_EVERY_S)
 
     async def _follow_causes(self, views: Views) -> None:
@@ -225,7 +232,10 @@ class Alerts:
             now, id = self._clock.steady_ms(), self._ids.run_id()
             try:
                 self._open(engine, id, event_of(alert, id, self._source, now))
-            except Refused:  # nothing can be recorded: what is to be told waits
+            except (
+                Refused
+            ):  # nothing can be recorded, or the engine stops: what is to be told waits
+                self._keep()
                 return
             self._note_told(alert, id, now)
 
@@ -238,7 +248,13 @@ class Alerts:
         self.sent[rule] += 1
         self._remember()
 
+    def _keep(self) -> None:
+        """Have a restart know what came since the last alert."""
+        if not self._is_kept and self._engine is not None and self._engine.store.away is None:
+            self._remember()
+
     def _remember(self) -> None:
+        self._is_kept = True
         value = _encode(self._windows.remember())
         now = self._clock.utc_ms()
         self._store.register(Registered(KIND_ALERTS, WINDOWS, value, now, "engine"))

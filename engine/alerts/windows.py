@@ -210,10 +210,9 @@ class Windows:
         return len(self._sent)
 
     def remember(self) -> Remembered:
-        """What is kept over a restart: of what somebody was told, the latest."""
-        told = [it for it in self._incidents.values() if it.said_at is not None]
-        told.sort(key=lambda it: it.said_at or 0)
-        return Remembered(tuple(self._sent), tuple(told[-REMEMBERED_MAX:]))
+        """What is kept over a restart: the latest, and of what was told first."""
+        latest = sorted(self._incidents.values(), key=lambda it: (it.said_at or 0, it.last_at))
+        return Remembered(tuple(self._sent), tuple(latest[-REMEMBERED_MAX:]))
 
     def _due(self, now: int) -> Iterator[tuple[Telling, Incident]]:
         for it in self._incidents.values():

@@ -244,7 +244,7 @@ async def test_alerts_survive_a_restart(autojump_clock: object, path: Path) -> N
         said.answer = lambda: Unanswered(CallError.CONNECTION_REFUSED, "away")
         await post_failing(it)
         await trio.sleep(2)
-        assert [entry.kind for entry in kept.entries] == [KIND_ALERTS]
+        assert {entry.kind for entry in kept.entries} == {KIND_ALERTS}
     async with telling(path, failing, kept=kept) as (it, _, said):
         await post_failing(it, "k2")
         await trio.sleep(60)
@@ -252,6 +252,21 @@ async def test_alerts_survive_a_restart(autojump_clock: object, path: Path) -> N
         await trio.sleep(WINDOW_MS / 1000)
         assert said.lines[1:] == ["dev.atomic.run.failed again"]
         assert said.data()["count"] == 2
+
+
+async def test_what_was_not_told_yet_survives_too(autojump_clock: object, path: Path) -> None:
+    """It is kept once a minute."""
+    kept = Kept()
+    async with telling(path, failing, kept=kept) as (it, _, said):
+        for key in ("k1", "k2", "k3"):
+            await post_failing(it, key)
+            await trio.sleep(2)
+        assert len(said.events) == 1
+        await trio.sleep(70)
+    async with telling(path, failing, kept=kept) as (it, _, said):
+        await trio.sleep(WINDOW_MS / 1000)
+        assert said.lines == ["dev.atomic.run.failed again"]
+        assert (said.data()["count"], said.data()["more"]) == (3, 2)
 
 
 async def test_a_host_that_is_down_and_answers_again(autojump_clock: object, path: Path) -> None:

@@ -96,3 +96,9 @@ def wrapped_alerts(bug: Planting) -> None:
        test=f"{UNWRAPPED}elsewhere_nothing_is_sent_and_nothing_waits")  # fmt: skip
 def no_policy_of_alerts(bug: Planting) -> None:
     bug.rewrite(Policies.of, "return self._own.get(name)", "return None")
+
+
+@plant("a restart forgets what was not told yet", by=(PROPERTY,),
+       test=f"{ALERTS}what_was_not_told_yet_survives_too")  # fmt: skip
+def untold_forgotten(bug: Planting) -> None:
+    bug.rewrite(Alerts._count, "self._keep()", "pass")
