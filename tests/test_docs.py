@@ -170,7 +170,7 @@ def test_commands_on_the_pages_exist():
         lines = [line for block in blocks(text) for line in block.text.splitlines()]
         lines += re.findall(r"`([^`\n]+)`", prose(text))
         for line in lines:
-            for call in re.finditer(r"(?:^|[ /])atomic ([a-z]+)\b([^|;&]*)", line):
+            for call in re.finditer(r"(?:^|[ /])atomic ([a-z][a-z-]*)\b([^|;&]*)", line):
                 command = command_of(call[1]) if call[1] in COMMANDS else None
                 assert command is not None, f"{name_of(page)}: {line}"
                 for below in re.findall(r"(?<= )[a-z]+\b", call[2]):

@@ -1,4 +1,5 @@
-"""The commands that act on one run (retry, pause, resume, cancel, rerun, dismiss, retarget), and
+"""The commands that act on one run: retry, pause, resume, cancel, rerun, dismiss, retarget; what a
+person does in the place of an endpoint or of who posted (set-result, skip, rerun --payload); and
 the brake: hold and release."""
 
 from __future__ import annotations
@@ -12,9 +13,13 @@ import click
 from engine.cli.options import (
     RunName,
     actor_option,
+    checked_json,
     client_of,
     engine_option,
     json_option,
+    new_key,
+    payload,
+    read_value,
     run_name,
     url_options,
 )
@@ -49,7 +54,6 @@ def _action(
     action: str,
     text: str,
     *,
-    whole_run: bool = True,
     steps: bool = True,
     urls: bool = False,
 ) -> click.Command:
@@ -74,8 +78,7 @@ def _action(
     if urls:
         wrapped = url_options(wrapped)
     if steps:
-        help_text = "The step, by id or name." if whole_run else "Where to begin, by id or name."
-        wrapped = click.option("--step", required=not whole_run, help=help_text)(wrapped)
+        wrapped = click.option("--step", help="The step, by id or name.")(wrapped)
     return click.command(action, help=text)(run_name(wrapped))
 
 
@@ -85,12 +88,141 @@ retry = _action(
 pause = _action("pause", "Start no new attempt; attempts in flight end.")
 resume = _action("resume", "Let what is paused go on.")
 cancel = _action("cancel", "End it with the outcome `cancelled`; waiting callers are told at once.")
-rerun = _action(
-    "rerun", "Run a step that has ended again, and what came after it.", whole_run=False
-)
 dismiss = _action("dismiss", "Take a failed or paused run off the list of failures.", steps=False)
 undismiss = _action("undismiss", "Put a dismissed run back on that list.", steps=False)
 retarget = _action("retarget", "Move a run to other URLs.", steps=False, urls=True)
+
+
+Command = Callable[..., None]
+JSON = "application/json"
+
+
+def _repair_options(command: Command) -> Command:
+    """What all of them take."""
+    wrapped: Command = json_option(engine_option(actor_option(command)))
+    for option in (
+        click.option("--if-rev", type=click.IntRange(0), help="Only at this revision."),
+        click.option("--dry-run", is_flag=True, help="Only say what it would change."),
+    ):
+        wrapped = option(wrapped)
+    return run_name(wrapped)
+
+
+_reason = click.option("--reason", required=True, help="Why: kept beside what was there before.")
+_step = click.option("--step", required=True, help="The step, by id or name.")
+
+
+@click.command("set-result")
+@_repair_options
+@_step
+@click.option(
+    "--result",
+    required=True,
+    metavar="VALUE",
+    help="What its endpoint would have answered: JSON, @file, or - for standard input.",
+)
+@click.option(
+    "--content-type",
+    default=JSON,
+    show_default=True,
+    help="Of another type than JSON the result is a text.",
+)
+@click.option(
+    "--http-status",
+    type=click.IntRange(200, 299),
+    default=200,
+    show_default=True,
+    help="With which status it would have.",
+)
+@_reason
+def set_result(
+    name: RunName, step: str, result: str, content_type: str, http_status: int, **rest: Any
+) -> None:
+    """Say what came of a step, in the place of its endpoint.
+
+    It ends as if the endpoint had answered so: who waits for it gets that, a workflow that it has
+    paused goes on, and whoever posts it again is told the same. What it had ended with stays, as
+    that of the generation before. A call that is in flight is let end, and its answer kept.
+    """
+    given = {"result": _result(result, content_type), "http_status": http_status}
+    if content_type != JSON:
+        given["content_type"] = content_type
+    _repair("set-result", name, step, given, **rest)
+
+
+@click.command()
+@_repair_options
+@_step
+@_reason
+def skip(name: RunName, step: str, **rest: Any) -> None:
+    """Do without a step: it ends with 204 and no answer, marked as skipped."""
+    _repair("skip", name, step, {}, **rest)
+
+
+@click.command()
+@_repair_options
+@click.option("--step", help="Where to begin, by id or name.")
+@click.option(
+    "--payload",
+    callback=payload,
+    default=None,
+    metavar="JSON",
+    help="The whole run, with this in the place of what was posted: JSON, @file, or -.",
+)
+@click.option("--reason", help="Why, for the record; needed with --payload.")
+def rerun(name: RunName, step: str | None, payload: bytes | None, **rest: Any) -> None:
+    """Run a step that has ended again, and what came after it; or the whole run with another
+    payload."""
+    if payload is None and step is None:
+        raise click.UsageError("Say with --step where to begin, or give the run a --payload.")
+    if payload is None:
+        _repair_act("rerun", name, step, rest)
+        return
+    if not rest["reason"]:
+        raise click.UsageError("--payload needs a --reason: it is kept beside the first payload.")
+    from msgspec import Raw
+
+    _repair("rerun", name, step, {"payload": Raw(payload)}, **rest)
+
+
+def _repair(
+    action: str, name: RunName, step: str | None, given: dict[str, Any], **rest: Any
+) -> None:
+    """Only as it was found, unless a revision was named; and once, however often it is sent."""
+
+    _repair_act(action, name, step, rest | given | {"key": new_key()}, as_found=True)
+
+
+def _repair_act(
+    action: str, name: RunName, step: str | None, options: dict[str, Any], *, as_found: bool = False
+) -> None:
+    engine, actor, as_json = (options.pop(it) for it in ("engine", "actor", "as_json"))
+    with client_of(engine, actor=actor) as client:
+        run_id = name.find(client)
+        tree = client.operate.run(run_id)
+        wanted = run_id if step is None else step_id(tree, step)
+        if as_found and options["if_rev"] is None:
+            options["if_rev"] = next(it.rev for it in tree.steps if it.id == wanted)
+        answer = client.operate.act(run_id, action, step=wanted, **options)
+    if as_json:
+        echo_json(answer)
+    else:
+        click.echo(action_text(answer))
+
+
+def _result(value: str, content_type: str) -> Any:
+    from msgspec import Raw
+
+    content, place = read_value(value)
+    media_type = content_type.partition(";")[0].strip().lower()
+    if media_type == JSON or media_type.endswith("+json"):
+        return Raw(checked_json(content, place))
+    try:
+        return content.decode()
+    except UnicodeDecodeError as error:
+        raise click.BadParameter(
+            f"{place} is no text in UTF-8: {safe(error)}.", param_hint="--result"
+        ) from error
 
 
 KIND = click.Choice(["client", "workflow", "host"])

@@ -28,6 +28,12 @@ if TYPE_CHECKING:
     metavar="N",
     help="What this try was answered.  [default: the last that has ended]",
 )
+@click.option(
+    "--generation",
+    type=click.IntRange(1),
+    metavar="N",
+    help="What this generation of the step ended with, or with --payload was called with.",
+)
 @click.option("--payload", is_flag=True, help="What is sent to the endpoint, and no answer.")
 @click.option(
     "--whole",
@@ -40,6 +46,7 @@ def body(
     name: RunName,
     step: str | None,
     number: int | None,
+    generation: int | None,
     payload: bool,
     whole: bool,
     engine: str,
@@ -52,12 +59,18 @@ def body(
     """
     if payload and number is not None:
         raise click.UsageError("All tries of a step send one payload: leave --attempt out.")
+    if number is not None and generation is not None:
+        raise click.UsageError("A try belongs to one generation: leave --generation out.")
     with client_of(engine, actor=actor) as client:
         tree = client.operate.run(name.find(client))
         row = _step(tree, step)
+        of = "" if generation is None else f"generation {generation} of "
         if payload:
-            part = client.operate.payload(row.id, whole=whole)
-            what = f"the payload of {safe(row.name)}"
+            part = client.operate.payload(row.id, generation=generation, whole=whole)
+            what = f"the payload of {of}{safe(row.name)}"
+        elif generation is not None or (number is None and _was_set(row)):
+            part = client.operate.result(row.id, generation=generation, whole=whole)
+            what = f"the result of {of}{safe(row.name)}"
         else:
             number = _answered(row) if number is None else number
             part = _answer(client, row, number, whole=whole)
@@ -77,6 +90,14 @@ def to_terminal() -> bool:
 def _step(tree: RunTree, step: str | None) -> StepRow:
     wanted = tree.run.id if step is None else step_id(tree, step)
     return next(it for it in tree.steps if it.id == wanted)
+
+
+def _was_set(row: StepRow) -> bool:
+    """Whether its outcome is one that a person gave."""
+    last = row.repairs[-1] if row.repairs else None
+    if last is None or row.ended_at is None or last.act == "rerun":
+        return False
+    return last.generation == row.generation
 
 
 def _answered(row: StepRow) -> int:

@@ -37,7 +37,15 @@ COMMANDS = {
     "pause": ("engine.cli.act:pause", "Start no new attempt; attempts in flight end."),
     "resume": ("engine.cli.act:resume", "Let what is paused go on."),
     "cancel": ("engine.cli.act:cancel", "End it with the outcome `cancelled`."),
-    "rerun": ("engine.cli.act:rerun", "Run an ended step again, and what came after it."),
+    "rerun": (
+        "engine.cli.act:rerun",
+        "Run an ended step again, and what came after it; or a run with another payload.",
+    ),
+    "set-result": (
+        "engine.cli.act:set_result",
+        "Say what came of a step, in the place of its endpoint.",
+    ),
+    "skip": ("engine.cli.act:skip", "Do without a step: it ends with no answer."),
     "dismiss": ("engine.cli.act:dismiss", "Take a run off the list of failures."),
     "undismiss": ("engine.cli.act:undismiss", "Put a dismissed run back on that list."),
     "retarget": ("engine.cli.act:retarget", "Move a run to other URLs."),

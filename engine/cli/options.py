@@ -64,11 +64,13 @@ def _no_duration(value: str) -> click.BadParameter:
     return click.BadParameter(f"{safe(value)!r} is no duration: use {EXAMPLES}.")
 
 
-def payload(ctx: click.Context, param: click.Parameter, value: str) -> bytes:
+def payload(ctx: click.Context, param: click.Parameter, value: str | None) -> bytes | None:
     """JSON on the command line, in a file (@file) or on standard input (-); as given, checked."""
-    content, place = _read(value)
-    if len(content) > PAYLOAD_BYTES_MAX:
-        raise click.BadParameter(f"{place} is over {PAYLOAD_BYTES_MAX // 1024 // 1024} MiB.")
+    return None if value is None else checked_json(*read_value(value))
+
+
+def checked_json(content: bytes, place: str) -> bytes:
+    """The bytes, if they are JSON. Raises BadParameter, which names the place."""
     try:
         json.loads(content, parse_constant=_no_json)
     except RecursionError as error:
@@ -76,6 +78,15 @@ def payload(ctx: click.Context, param: click.Parameter, value: str) -> bytes:
     except ValueError as error:
         raise click.BadParameter(f"{place} is not JSON: {safe(error)}.") from error
     return content
+
+
+def read_value(value: str) -> tuple[bytes, str]:
+    """What an option gives: itself, a file (@file) or standard input (-); and where it is from.
+    Raises BadParameter for more than PAYLOAD_BYTES_MAX."""
+    content, place = _read(value)
+    if len(content) > PAYLOAD_BYTES_MAX:
+        raise click.BadParameter(f"{place} is over {PAYLOAD_BYTES_MAX // 1024 // 1024} MiB.")
+    return content, place
 
 
 def _read(value: str) -> tuple[bytes, str]:

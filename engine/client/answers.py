@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 import httpx
 import msgspec
-from msgspec import Raw, Struct, field
+from msgspec import UNSET, Raw, Struct, UnsetType, field
 
 from engine.client import json_text
 from engine.client.errors import NothingKnown, UnexpectedAnswer, problem_of, without_user
@@ -36,6 +36,8 @@ class Outcome(Struct, frozen=True, rename="camel", dict=True):
     """It was recorded before this post (`Idempotent-Replayed`)."""
     payload_differs: bool = False
     """The record is of another payload than this post's (`Atomic-Payload-Differs`)."""
+    set_by: str | UnsetType = UNSET
+    """`set-result` or `skip`, where an operator gave it and no endpoint."""
 
     @cached_property
     def response(self) -> Any:

@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 import httpx
 import msgspec
-from msgspec import UNSET, Struct, UnsetType
+from msgspec import UNSET, Raw, Struct, UnsetType
 from msgspec.structs import fields
 
 from engine import DEFAULT_ENGINE, wire
@@ -29,6 +29,7 @@ OUTCOME_WAIT_S = 60
 """How long one request for an outcome hangs; short enough for most proxies."""
 
 
+NOTHING_GIVEN: Mapping[str, Raw] = {}
 _MEMBERS = {it.name: it.encode_name for it in fields(wire.Submission)}
 _OPTIONS = [(it, _MEMBERS[it]) for it in wire.SubmitOptions.__annotations__ if it != "timeout"]
 """Each with its name in the body."""
@@ -118,11 +119,14 @@ def body_call(
     first: int,
     count: int | None,
     *,
+    generation: int | None = None,
+    outcome: bool = False,
     whole: bool = False,
     actor: str | None = None,
 ) -> Call:
-    """Ask for `count` bytes of a step's payload, or (`attempt`) of what an attempt was answered.
-    `whole`: with all that its client hides.
+    """Ask for `count` bytes of a step's payload, or (`attempt`) of what an attempt was answered, or
+    (`outcome`) of what its latest was or what was set; the last two of a generation. `whole`: with
+    all that its client hides.
 
     Raises ValueError for a range that there cannot be.
     """
@@ -134,7 +138,9 @@ def body_call(
     if whole and actor is not None:
         ranged["Atomic-Actor"] = actor
     if attempt is None:
-        return _call(routes.PAYLOAD, step_id)(headers=ranged, query=query)
+        route = routes.LAST_ANSWER if outcome else routes.PAYLOAD
+        query |= {} if generation is None else {"generation": str(generation)}
+        return _call(route, step_id)(headers=ranged, query=query)
     return _call(routes.ANSWER, step_id, str(attempt))(headers=ranged, query=query)
 
 
@@ -180,14 +186,33 @@ def urls_of(from_url: str | None, to_url: str | None) -> tuple[str | UnsetType, 
     return (UNSET if from_url is None else from_url, UNSET if to_url is None else to_url)
 
 
-def action_call(run_id: str, request: wire.ActionRequest, actor: str | None) -> Call:
-    """Ask for an action."""
+def given_of(name: str, value: Any) -> dict[str, Raw]:
+    """What is given with an action, as a member that is left out where it is not."""
+    return {} if value is UNSET else {name: json_text.encode(value)}
+
+
+def action_call(
+    run_id: str,
+    request: wire.ActionRequest,
+    actor: str | None,
+    given: Mapping[str, Raw] = NOTHING_GIVEN,
+    key: str | None = None,
+) -> Call:
+    """Ask for an action; with a key what is `given` is recorded once, however often it is asked."""
     members = msgspec.to_builtins(request)
     return _call(routes.ACT, run_id)(
-        headers=_headers(actor),
-        members={k: v for k, v in members.items() if v is not None and v is not False},
-        repeatable=request.dry_run,
+        headers=_with_key(_headers(actor), key),
+        members={k: v for k, v in members.items() if v is not None and v is not False}
+        | dict(given),
+        repeatable=request.dry_run or key is not None,
     )
+
+
+def _with_key(headers: dict[str, str], key: str | None) -> dict[str, str]:
+    if key is None:
+        return headers
+    escaped = key.replace("\\", "\\\\").replace('"', '\\"')
+    return headers | {"Idempotency-Key": f'"{escaped}"'}  # RFC 8941 §3.3.3
 
 
 def hold_call(request: wire.HoldRequest, actor: str | None) -> Call:
@@ -212,12 +237,8 @@ def release_call(request: wire.ReleaseRequest, actor: str | None) -> Call:
 
 def bulk_call(request: wire.BulkRequest, key: str | None, actor: str | None) -> Call:
     """Ask for a bulk job. With a key it is begun once, however often it is asked for."""
-    headers = _headers(actor)
-    if key is not None:  # RFC 8941 §3.3.3
-        escaped = key.replace("\\", "\\\\").replace('"', '\\"')
-        headers["Idempotency-Key"] = f'"{escaped}"'
     return _call(routes.BULK)(
-        headers=headers,
+        headers=_with_key(_headers(actor), key),
         members=msgspec.to_builtins(request),
         repeatable=request.dry_run or key is not None,
     )

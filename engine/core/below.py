@@ -8,6 +8,8 @@ was told: one that dies before it posts the failed step again was told nothing.
 
 from __future__ import annotations
 
+from copy import copy
+
 from engine.core.failure import Failure, FailureKind
 from engine.core.model import Flight, Run, Step, StepState, step_label
 from engine.core.outcome import Answered, CallError, Outcome
@@ -73,6 +75,22 @@ def with_failure_below(failure: Failure, below: Step, step: Step, flight: Flight
         what = failure.adding(f"{stood}{_bracketed_reason(below)}").detail
     ends = f"{_HINT}{'workflow' if step.is_root else 'step'}, answer {FAILED_DEPENDENCY}"
     return Failure(FailureKind.UNHANDLED, f"{what}{ends}")
+
+
+def as_it_failed(cause: Step, at: int) -> Step:
+    """The step that made another end at this time, as it stood failed then: its result may have
+    been set since, and an outcome goes on saying what it said. (Where the clock was set back
+    between, the last failure that a result took the place of is meant.)"""
+    mended = [it for it in cause.repairs if it.was_error is not None]
+    since = [it for it in mended if it.at >= at]
+    if not since and cause.state not in _STANDS:
+        since = mended[-1:]
+    if not since:
+        return cause
+    then = copy(cause)
+    then.http_status, then.error = since[0].was_status, since[0].was_error
+    then.excerpt = since[0].was_excerpt
+    return then
 
 
 def excerpt_beside(step: Step) -> str:

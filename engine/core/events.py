@@ -147,6 +147,39 @@ class Reopened(Fact, frozen=True, tag="reopened"):
     awaiting_post: bool = False
 
 
+class ResultSet(Fact, frozen=True, tag="result-set"):
+    """An operator says what came of a step: it ends as if its endpoint had answered so. Of one that
+    had ended, its next generation does."""
+
+    at: int
+    step_id: str
+    act: str
+    """set-result or skip."""
+    http_status: int
+    actor: str
+    reason: str
+    key: str | None = None
+    """The idempotency key that it was asked for with."""
+    digest: bytes = b""
+    """SHA-256 of what was given."""
+    was_status: int | None = None
+    was_error: str | None = None
+    was_excerpt: str | None = None
+    """How it stood failed before, if it did."""
+
+
+class PayloadSet(Fact, frozen=True, tag="payload-set"):
+    """An operator has a run called again, from its beginning, with another payload: its root begins
+    its next generation. One that was open has no outcome of the last."""
+
+    at: int
+    step_id: str
+    actor: str
+    reason: str
+    key: str | None = None
+    digest: bytes = b""
+
+
 class Replaced(Fact, frozen=True, tag="replaced"):
     """A step that opened again was posted again: it takes the new post's spec and starts."""
 
@@ -244,6 +277,8 @@ Event = (
     | Paused
     | Resumed
     | Reopened
+    | ResultSet
+    | PayloadSet
     | Replaced
     | PayloadDiffered
     | Acted

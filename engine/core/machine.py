@@ -16,6 +16,7 @@ from heapq import heappush
 from typing import Any, assert_never
 
 from msgspec import Struct, field
+from msgspec.structs import replace
 
 from engine.core.alive import may_post_since
 from engine.core.errors import IllegalEvent
@@ -33,16 +34,28 @@ from engine.core.events import (
     LateEnd,
     Paused,
     PayloadDiffered,
+    PayloadSet,
     ReadAgain,
     Reopened,
     Replaced,
+    ResultSet,
     Resumed,
     Retargeted,
     RunMoved,
     Started,
     Woken,
 )
-from engine.core.model import ENDED, DelayBy, Flight, Move, PauseReason, Run, Step, StepState
+from engine.core.model import (
+    ENDED,
+    DelayBy,
+    Flight,
+    Move,
+    PauseReason,
+    Repair,
+    Run,
+    Step,
+    StepState,
+)
 from engine.core.retarget import moved_spec, new_child_id
 from engine.core.table import (
     BACKING_OFF,
@@ -112,11 +125,17 @@ def _is_the_same(run: Run, step: Step, event: Replaced) -> None:
         raise IllegalEvent(f"another identity than step {step.id} has was posted")
 
 
+def _is_root(run: Run, step: Step, event: PayloadSet) -> None:
+    if not step.is_root:
+        raise IllegalEvent(f"step {step.id} is no root: its payload comes from who posts it")
+
+
 GUARDS: dict[type, Callable[[Run, Step, Any], None]] = {
     Started: _is_next,
     Held: _is_not_held,
     AttemptEnded: _is_in_flight,
     Replaced: _is_the_same,
+    PayloadSet: _is_root,
 }
 """What must hold of an event beside the table: else each raises IllegalEvent."""
 
@@ -162,6 +181,10 @@ def evolve(run: Run, event: Event) -> tuple[Step, ...]:
             _wake_or_pause(run, step, event)
         case Reopened():
             _reopen(run, step, event)
+        case ResultSet():
+            _set_result(run, step, event)
+        case PayloadSet():
+            _set_payload(run, step, event)
         case Replaced():
             _replace(run, step, event)
         case Acted():
@@ -320,13 +343,7 @@ def _finish(run: Run, step: Step, state: StepState, at: int) -> None:
     """End a generation: nothing of its timers, marks or pause is left."""
     counted = not step.awaiting_post
     run.flights.pop(step.id, None)
-    step.due_at, step.delay_ms, step.delay_by = None, 0, None
-    step.pause_asked, step.cancel_asked, step.awaiting_post = False, False, False
-    step.may_post = False
-    step.paused_at, step.pause_reason, step.resumes_to = None, None, None
-    if step.held_since is not None:
-        step.held_since = None
-        run.aside.pop(step.id, None)
+    _leave_open_state(run, step)
     step.ended_at = at
     _move(run, step, state)
     run.progress += 1
@@ -337,6 +354,17 @@ def _finish(run: Run, step: Step, state: StepState, at: int) -> None:
             parent.failures = 0  # the workflow has come further: its budget is fresh again
         if (flight := run.flights.get(parent.id)) is not None:
             flight.child_ended = True
+
+
+def _leave_open_state(run: Run, step: Step) -> None:
+    """Nothing of its timers, marks or pause is left."""
+    step.due_at, step.delay_ms, step.delay_by = None, 0, None
+    step.pause_asked, step.cancel_asked, step.awaiting_post = False, False, False
+    step.may_post = False
+    step.paused_at, step.pause_reason, step.resumes_to = None, None, None
+    if step.held_since is not None:
+        step.held_since = None
+        run.aside.pop(step.id, None)
 
 
 def _wake_or_pause(run: Run, step: Step, event: Woken | Paused | Resumed) -> None:
@@ -385,12 +413,51 @@ def _reopen(run: Run, step: Step, event: Reopened) -> None:
     step.generation += 1
     step.reruns += event.rerun
     step.awaiting_post = event.awaiting_post
-    step.ended_at = step.cause_id = step.http_status = step.error = step.ended_url = None
-    step.excerpt = None
+    _forget_end(step)
     _reset_counts(step, event.at)
     _move(run, step, PENDING)
     if step.parent_id is not None and not step.awaiting_post:
         _count_child(run, run.steps[step.parent_id], +1)
+
+
+def _forget_end(step: Step) -> None:
+    step.ended_at = step.cause_id = step.http_status = step.error = step.ended_url = None
+    step.excerpt = None
+
+
+def _set_result(run: Run, step: Step, event: ResultSet) -> None:
+    _note_repair(step, event.act, event)
+    step.http_status, step.error, step.excerpt = event.http_status, None, None
+    step.cause_id, step.answer_attempt = None, -step.generation
+    _finish(run, step, COMPLETED, event.at)
+    if step.parent_id is not None:  # also of one that had ended: it has come further
+        run.steps[step.parent_id].failures = 0
+
+
+def _set_payload(run: Run, step: Step, event: PayloadSet) -> None:
+    """The root begins anew, wherever it stood between two requests."""
+    _leave_open_state(run, step)
+    step.generation += 1
+    step.reruns += 1
+    step.payload_generation = step.generation
+    _note_repair(step, "rerun", event)
+    _forget_end(step)
+    _reset_counts(step, event.at)
+    _move(run, step, PENDING)
+
+
+def _note_repair(step: Step, act: str, event: ResultSet | PayloadSet) -> None:
+    repair = Repair(
+        step.generation, act, event.at, event.actor, event.reason, event.key, event.digest
+    )
+    if isinstance(event, ResultSet):
+        repair = replace(
+            repair,
+            was_status=event.was_status,
+            was_error=event.was_error,
+            was_excerpt=event.was_excerpt,
+        )
+    step.repairs = (*step.repairs, repair)
 
 
 def _end_as_it_is(run: Run, event: EndedAsItIs) -> tuple[Step, ...]:

@@ -86,6 +86,26 @@ class StepSpec(Struct, frozen=True, rename="camel", omit_defaults=True):
         return (self.workflow, self.key, self.step_key)
 
 
+class Repair(Struct, frozen=True, array_like=True):
+    """What an operator did in the place of an endpoint or of who posted (`rules/repair.py`)."""
+
+    generation: int
+    """Of the step: the one that it ended, or began."""
+    act: str
+    """set-result, skip or rerun."""
+    at: int
+    actor: str
+    reason: str
+    key: str | None = None
+    """The idempotency key that it was asked for with."""
+    digest: bytes = b""
+    """SHA-256 of what was given."""
+    was_status: int | None = None
+    was_error: str | None = None
+    was_excerpt: str | None = None
+    """Of a step that stood failed: how it had. What failed because of it goes on saying so."""
+
+
 class Step(Struct):
     """One durable HTTP call: its spec, where it stands, and the counters its rules need."""
 
@@ -141,11 +161,14 @@ class Step(Struct):
     excerpt: str | None = None
     """Of the last attempt (`core/rules/excerpt.py`)."""
     answer_attempt: int = 0
-    """The attempt whose answer is the outcome."""
+    """The attempt whose answer is the outcome; below 0: it was set, and lies in the store under
+    this number, which is that of the generation."""
     ended_url: str | None = None
     """The URL under which it ended, where the run has been moved since: its outcome says that."""
     may_post: bool = False
     """Of an open root: the function of its last attempt may still be at work (`alive.py`)."""
+    repairs: tuple[Repair, ...] = ()
+    """In their order."""
     open_children: int = 0
     """Children that can still end by themselves. Counted, not stored."""
 
@@ -156,6 +179,11 @@ class Step(Struct):
     @property
     def ended(self) -> bool:
         return self.state in ENDED
+
+    @property
+    def set_by(self) -> Repair | None:
+        """By what its outcome was set; None: it has none, or its endpoint answered it."""
+        return self.repairs[-1] if self.ended and self.answer_attempt < 0 else None
 
     @property
     def own_key(self) -> str:

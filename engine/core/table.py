@@ -36,9 +36,11 @@ from engine.core.events import (
     LateEnd,
     Paused,
     PayloadDiffered,
+    PayloadSet,
     ReadAgain,
     Reopened,
     Replaced,
+    ResultSet,
     Resumed,
     Retargeted,
     RunMoved,
@@ -83,12 +85,24 @@ SAME = _leads_to()
 _ALWAYS: dict[type, To] = dict.fromkeys(
     (LateEnd, PayloadDiffered, Acted, EngineErred, ReadAgain, Retargeted, RunMoved), SAME
 )
-_OPEN = {**_ALWAYS, Cancelled: _leads_to(CANCELLED), EndedAsItIs: _leads_to(CANCELLED)}
-_ENDED = {**_ALWAYS, EndedAsItIs: SAME, Reopened: _leads_to(PENDING, AWAITING_POST)}
+_OPEN = {
+    **_ALWAYS,
+    Cancelled: _leads_to(CANCELLED),
+    EndedAsItIs: _leads_to(CANCELLED),
+    ResultSet: _leads_to(COMPLETED),
+}
+_BETWEEN = {**_OPEN, PayloadSet: _leads_to(PENDING)}
+"""Open, and no request is."""
+_ENDED = {
+    **_ALWAYS,
+    EndedAsItIs: SAME,
+    Reopened: _leads_to(PENDING, AWAITING_POST),
+    PayloadSet: _leads_to(PENDING),
+}
 
 TABLE: dict[Row, dict[type, To]] = {
     Hidden.UNKNOWN: {Accepted: _leads_to(PENDING, PAUSED)},
-    PENDING: {**_OPEN, Held: SAME, Started: _leads_to(RUNNING), Paused: _leads_to(PAUSED)},
+    PENDING: {**_BETWEEN, Held: SAME, Started: _leads_to(RUNNING), Paused: _leads_to(PAUSED)},
     AWAITING_POST: {**_OPEN, Replaced: _leads_to(PENDING), Paused: _leads_to(PAUSED)},
     RUNNING: {
         **_OPEN,
@@ -112,15 +126,15 @@ TABLE: dict[Row, dict[type, To]] = {
         Resumed: SAME,
     },
     BACKING_OFF: {
-        **_OPEN,
+        **_BETWEEN,
         Held: SAME,
         Started: _leads_to(RUNNING),
         Woken: SAME,
         Paused: _leads_to(PAUSED),
     },
-    WAITING: {**_OPEN, Woken: _leads_to(BACKING_OFF), Paused: _leads_to(PAUSED)},
+    WAITING: {**_BETWEEN, Woken: _leads_to(BACKING_OFF), Paused: _leads_to(PAUSED)},
     PAUSED: {
-        **_OPEN,
+        **_BETWEEN,
         Woken: SAME,
         Resumed: _leads_to(PENDING, AWAITING_POST, BACKING_OFF, WAITING),
     },

@@ -34,6 +34,21 @@ class AttemptRecord(Struct):
     """Why it failed, in one line."""
 
 
+class OutcomeRecord(Struct, frozen=True):
+    """What came of one generation of a step."""
+
+    step_id: str
+    generation: int
+    state: str
+    attempts: int
+    answer_attempt: int
+    """As of `Step`."""
+    http_status: int | None
+    error: str | None
+    cause_id: str | None
+    ended_at: int
+
+
 class StepAt(Struct, frozen=True):
     """The step at which a run is: the one that an operator would ask about."""
 
@@ -313,10 +328,17 @@ class Views(Protocol):
     async def step(self, step_id: str) -> tuple[Step, list[AttemptRecord]] | None:
         """A step and its attempts."""
 
+    async def outcomes(self, run_id: str) -> list[OutcomeRecord]:
+        """What came of every generation of a run's steps."""
+
+    async def payload_number(self, step_id: str, generation: int) -> int | None:
+        """Under which generation the payload lies that this one was called with."""
+
     async def body(
         self, step_id: str, number: int, *, answer: bool, bytes_max: int | None = None
     ) -> Body | Larger | None:
-        """A payload by its generation, or an answer by its attempt; `Larger` beyond `bytes_max`."""
+        """A payload by its generation, or an answer by its attempt (`Step.answer_attempt`);
+        `Larger` beyond `bytes_max`."""
 
     async def events(self, after: int, limit: int) -> list[EventRecord]:
         """Events behind a sequence number, in commit order."""

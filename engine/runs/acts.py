@@ -5,9 +5,10 @@ from __future__ import annotations
 from engine.core.errors import Problem, Refused
 from engine.core.machine import Change
 from engine.core.model import Run
-from engine.core.rules.action import Done, Order, act
+from engine.core.rules.action import Action, Done, Order, act
 from engine.core.rules.post import WhyNot
-from engine.ports.store import Away
+from engine.core.rules.repair import is_repeated
+from engine.ports.store import Away, Body
 from engine.process.clock import Clock
 from engine.runs.limits.refusals import revision_changed, store_unavailable
 from engine.runs.live import LiveRun
@@ -20,17 +21,43 @@ async def carry_out(
     """Do it, durably; a dry run changes a copy. `away`: why nothing can be recorded now. `acted` is
     called in the passage that writes it. Raises Refused."""
     run = live.run
-    _check(run, order)
+    if not _is_repeated(run, order):
+        _check(run, order)
     if not order.dry_run and away is not None:
         raise store_unavailable(away)
     change = Change(run.copied() if order.dry_run else run)
     done = act(change, order, now=clock.steady_ms(), why_not=why_not)
     if not order.dry_run:
         live.call_elsewhere(done.moved)
-        live.commit(change)
+        live.commit(change, () if done.repeated else _bodies(live, order))
         acted(run.root.generation)
     await (live.wait_durable() if order.dry_run else live.wait_all_durable())
     return change.run, done
+
+
+def _is_repeated(run: Run, order: Order) -> bool:
+    """What was done before is the same again, whatever revision the step has since."""
+    step_id = order.step_id or run.id
+    if order.given is None or step_id not in run.steps:
+        return False
+    return is_repeated(run, step_id, order.action, order.given)
+
+
+def _bodies(live: LiveRun, order: Order) -> tuple[Body, ...]:
+    """What was given, for the store; a payload also for the call that it is for."""
+    given = order.given
+    if given is None:
+        return ()
+    step = live.run.steps[order.step_id or live.run.id]
+    if order.action is Action.RERUN:
+        live.payloads.keep_small(step.id, given.data)
+        return (Body(step.id, step.payload_generation, given.data),)
+    return (
+        Body(
+            step.id, step.answer_attempt, given.data, given.content_type, answer=True,
+            json=given.json,
+        ),
+    )  # fmt: skip
 
 
 def _check(run: Run, order: Order) -> None:

@@ -25,6 +25,7 @@ from engine.core.rules.post import (
     find_or_record,
     note_refused,
     open_run,
+    payload_was_set,
     poster_of,
 )
 from engine.ports.caller import ALL_TARGETS, Targets
@@ -118,7 +119,8 @@ class Engine:
             found = await self._find_run(client, spec, parent)
         if isinstance(found, Run):
             payload.let_go()
-            return await read_outcome(self.shared, found, found.id)
+            differs = payload_was_set(found)
+            return await read_outcome(self.shared, found, found.id, payload_differs=differs)
         if found is None:
             live, placed = self._open_run(client, spec, payload.take(), wait)
         else:

@@ -414,10 +414,10 @@ class LiveRun:
         settle(change, step_id, number, outcome, now=now, chance=clock.chance())
         self._note_movement(step_id)
         bodies: tuple[Body, ...] = ()
+        late = isinstance(change.events[0], LateEnd)
         if isinstance(outcome, Answered):
-            late = isinstance(change.events[0], LateEnd)
             bodies = (answer_body(step, number, outcome, late=late),)
-        if step.state is not StepState.COMPLETED:
+        if late or step.state is not StepState.COMPLETED:
             self._shared.home.attempt_failed(attempt, step, outcome)
         self.commit(change, bodies, now=now)
         taken = isinstance(outcome, Answered) and outcome.http_status not in NOT_TAKEN

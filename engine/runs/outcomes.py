@@ -9,6 +9,7 @@ from copy import copy
 
 import trio
 
+from engine.core.below import as_it_failed
 from engine.core.errors import Refused
 from engine.core.model import Run, Step, StepState
 from engine.core.rules.flight import note_cut, note_outcome, note_refused_post
@@ -150,12 +151,14 @@ async def _recorded_result(
     return Recorded(outcome, body, cause, True, placed.payload_differs, left_out)
 
 
-async def read_outcome(shared: Shared, run: Run, step_id: str) -> Recorded:
+async def read_outcome(
+    shared: Shared, run: Run, step_id: str, *, payload_differs: bool = False
+) -> Recorded:
     """The outcome of a step that has ended, of a run that is not in memory."""
     outcome = copy(run.steps[step_id])  # the store may yet hand the run to others, while it is away
     cause = _failed_because(run, outcome)
     body, left_out = await _answer_body(shared, outcome)
-    result = Recorded(outcome, body, cause, replayed=True, left_out=left_out)
+    result = Recorded(outcome, body, cause, True, payload_differs, left_out)
     if left_out:
         return await with_body(shared.store, shared.budget, run.client, result)
     return result
@@ -168,4 +171,5 @@ async def _answer_body(shared: Shared, outcome: Step) -> tuple[Body | None, int]
 
 
 def _failed_because(run: Run, step: Step) -> Step | None:
-    return None if step.cause_id is None else run.steps.get(step.cause_id)
+    cause = None if step.cause_id is None else run.steps.get(step.cause_id)
+    return None if cause is None else as_it_failed(cause, step.ended_at or 0)

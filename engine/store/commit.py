@@ -31,6 +31,11 @@ class RowsOfRun(Struct):
     ends: list[tuple[Any, ...]]
     outcomes: list[tuple[Any, ...]]
     run_counts: dict[str, int]
+    payload: tuple[str, int] | None = None
+    """The root and the number of its payload: an earlier one, where there is one, is to be found
+    still."""
+    bodies: list[tuple[Any, ...]] = []
+    """Where others lie than those that rows of steps and attempts name."""
 
 
 def _rows_of(it: RunRows, owner: str, epoch: int) -> RowsOfRun:
@@ -47,7 +52,19 @@ def _rows_of(it: RunRows, owner: str, epoch: int) -> RowsOfRun:
         list(it.ended),
         list(it.outcomes),
         dict(it.run_counts),
+        *(_other_bodies(it) if it.is_repaired else ()),
     )
+
+
+def _other_bodies(it: RunRows) -> tuple[tuple[str, int], list[tuple[Any, ...]]]:
+    """Results that were set, and payloads that another was set for."""
+    root = it.run.root
+    found = [
+        (step_id, answer, number, entry)
+        for (step_id, answer, number), entry in it.bodies.items()
+        if number < (0 if answer else root.payload_generation) and (answer or step_id == root.id)
+    ]
+    return (root.id, root.payload_generation), found
 
 
 class Unwritable(Struct, frozen=True):

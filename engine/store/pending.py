@@ -15,7 +15,7 @@ from typing import Any, Protocol
 
 from msgspec import Struct, field
 
-from engine.core.events import AttemptEnded, LateEnd, RunMoved, Started
+from engine.core.events import AttemptEnded, LateEnd, PayloadSet, ResultSet, RunMoved, Started
 from engine.core.machine import Change
 from engine.core.model import Run, Step
 from engine.ports.views import AttemptRecord
@@ -48,6 +48,8 @@ class RunRows(Struct):
     """Ends of attempts whose beginning the tables know."""
     outcomes: list[tuple[Any, ...]] = field(default_factory=list)
     run_counts: dict[str, int] = field(default_factory=dict)
+    is_repaired: bool = False
+    """A result or a payload was set: bodies lie elsewhere than rows of steps and attempts say."""
 
     def end_attempt(
         self,
@@ -243,6 +245,8 @@ def absorb(
             pending.end_attempt(event, "late", None, None)
         elif isinstance(event, RunMoved):
             count_move(pending.run_counts, event)
+        elif isinstance(event, ResultSet | PayloadSet):
+            pending.is_repaired = True
     pending.steps.update(change.touched)
     pending.outcomes += [rows.outcome_row(step) for step in change.ended]
 

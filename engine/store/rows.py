@@ -11,6 +11,7 @@ from engine.core.model import (
     DelayBy,
     Move,
     PauseReason,
+    Repair,
     Run,
     Step,
     StepSpec,
@@ -30,8 +31,10 @@ class Columns(Protocol):
 
 _json = msgspec.json.Encoder().encode
 _policy_from = msgspec.json.Decoder(RetryPolicy).decode
+_repairs_from = msgspec.json.Decoder(tuple[Repair, ...]).decode
 _moves_from = msgspec.json.Decoder(tuple[Move, ...]).decode
 
+BODY_COLUMNS = ("step_id", "answer", "number", "entry")
 RUN_COLUMNS = (
     "id", "client", "workflow", "key", "state", "rev", "progress", "dismissed", "steps",
     "open_steps", "failed_steps", "submitted_at", "seq", "owner", "epoch", "cause", "stuck_at",
@@ -44,7 +47,7 @@ STEP_COLUMNS = (
     "interruptions", "crashes", "crash_mark", "due_at", "delay_ms", "delay_by", "opened_at",
     "paused_at", "paused_ms", "pause_reason", "held_state", "hold", "awaiting_post",
     "cancel_asked", "ended_at", "cause_id", "http_status", "error", "answer_attempt", "wake_at",
-    "may_post", "ended_url", "excerpt", "held_since", "trace", "paused_ms_at",
+    "may_post", "ended_url", "excerpt", "held_since", "trace", "paused_ms_at", "repairs",
 )  # fmt: skip
 HELD_WAKE_AT = 1 << 62
 """Of a step that a hold keeps from starting: behind every time, so that no sweep finds it."""
@@ -108,6 +111,7 @@ def step_row(run: Run, step: Step, payload_in: int | None) -> tuple[Any, ...]:
         step.cancel_asked, step.ended_at, step.cause_id, step.http_status, step.error,
         step.answer_attempt, wake_at(step), step.may_post, step.ended_url, step.excerpt,
         step.held_since, spec.trace, step.paused_ms_at,
+        _json(step.repairs).decode() if step.repairs else None,
     )  # fmt: skip
 
 
@@ -156,6 +160,7 @@ def step_from(row: Columns) -> Step:
         awaiting_post=bool(row["awaiting_post"]),
         cancel_asked=bool(row["cancel_asked"]),
         may_post=bool(row["may_post"]),
+        repairs=() if row["repairs"] is None else _repairs_from(row["repairs"]),
         **plain,
     )
 

@@ -156,6 +156,31 @@ class Reopened(Fact, frozen=True, tag="reopened"):
     awaiting_post: bool = False
 
 
+class ResultSet(Fact, frozen=True, tag="result-set"):
+    """An operator said what came of a step: it ended as if its endpoint had answered so."""
+
+    act: str | None = None
+    """set-result or skip."""
+    http_status: Whole | None = None
+    actor: str | None = None
+    reason: str | None = None
+    key: str | None = None
+    digest: str = ""
+    was_status: Whole | None = None
+    was_error: str | None = None
+    was_excerpt: str | None = None
+    """How it had failed before."""
+
+
+class PayloadSet(Fact, frozen=True, tag="payload-set"):
+    """An operator had a run called again with another payload: its root began a new generation."""
+
+    actor: str | None = None
+    reason: str | None = None
+    key: str | None = None
+    digest: str = ""
+
+
 class Replaced(Fact, frozen=True, tag="replaced"):
     """A step that opened again was posted again."""
 
@@ -220,6 +245,8 @@ AnyFact = (
     | Paused
     | Resumed
     | Reopened
+    | ResultSet
+    | PayloadSet
     | Replaced
     | PayloadDiffered
     | Acted

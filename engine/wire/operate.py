@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from msgspec import UNSET, Meta, Struct, UnsetType, field
+from msgspec import UNSET, Meta, Raw, Struct, UnsetType, field
 
 from engine.core.rules.action import Action
 from engine.core.rules.hold import RATE_PER_S_MAX, HoldKind
+from engine.wire.submit import PRINTABLE
 from engine.wire.view import HoldRow, RunRow, StepRow
 
 ACTOR_CHARACTERS_MAX = 64
@@ -31,6 +32,14 @@ class ActionRequest(Struct, frozen=True, forbid_unknown_fields=True, rename="cam
     """Of `retarget`: the URL that stands for another, or what such URLs begin with."""
     to: Url | UnsetType | None = UNSET
     """Of `retarget`: what it stands for."""
+    result: Raw | UnsetType = UNSET
+    """Of `set-result`: what the step's endpoint would have answered, any JSON."""
+    content_type: Annotated[str, Meta(max_length=200, pattern=PRINTABLE)] | UnsetType = UNSET
+    """Of `set-result`: of another type than JSON `result` is a text. Not given: JSON."""
+    http_status: Annotated[int, Meta(ge=200, le=299)] | UnsetType = UNSET
+    """Of `set-result`: with which status. Not given: 200."""
+    payload: Raw | UnsetType = UNSET
+    """Of `rerun`, of the whole run: what its endpoint is called with now, any JSON."""
 
 
 class MovedStep(Struct, frozen=True, rename="camel"):

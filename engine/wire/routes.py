@@ -115,9 +115,11 @@ STEP = Route("GET", "/api/v1/steps/{id}", Role.READ, StepRow, "A step.")
 OUTCOME = Route("GET", "/api/v1/steps/{id}/outcome", Role.SUBMIT, OutcomeAnswer,
                 "A step's outcome; waits.")
 PAYLOAD = Route("GET", "/api/v1/steps/{id}/payload", Role.OPERATE, bytes,
-                "A step's payload, raw.", (WHOLE,), act="body --whole --payload")
+                "A step's payload, raw; with which a generation of it was called.",
+                (WHOLE, "generation"), act="body --whole --payload")
 LAST_ANSWER = Route("GET", "/api/v1/steps/{id}/response", Role.OPERATE, bytes,
-                    "The last attempt's answer, raw.", (WHOLE,), act="body --whole")
+                    "The last attempt's answer, raw, or a result that was set; that of a"
+                    " generation.", (WHOLE, "generation"), act="body --whole")
 ANSWER = Route("GET", "/api/v1/steps/{id}/attempts/{number}/response", Role.OPERATE, bytes,
                "An attempt's answer, raw.", (WHOLE,), act="body --whole --attempt")
 EVENTS = Route("GET", "/api/v1/events", Role.READ, bytes,

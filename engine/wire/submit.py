@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Annotated, Any, TypedDict
 
 import msgspec
-from msgspec import Meta, Raw, Struct
+from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
 from engine.core.access.client import NAMES_TO_COME
 from engine.core.retry import DAY_MS, RetryPolicy
@@ -89,6 +89,8 @@ class OutcomeAnswer(Struct, frozen=True, rename="camel"):
     attempts: int
     submitted_at: str
     finished_at: str
+    set_by: str | UnsetType = UNSET
+    """Told where no endpoint answered so: `set-result` or `skip`, by which an operator did."""
 
 
 class OpenAnswer(Struct, frozen=True, rename="camel"):

@@ -25,6 +25,30 @@ class AttemptRow(Struct, frozen=True, rename="camel"):
     """What set the delay that followed: policy, retry-after, interrupted, …"""
 
 
+class RepairRow(Struct, frozen=True, rename="camel"):
+    """What an operator did in the place of a step's endpoint, or of who posted it."""
+
+    generation: int
+    """The one that it ended (`set-result`, `skip`), or began (`rerun`)."""
+    act: str
+    actor: str
+    reason: str
+    at: str
+
+
+class GenerationRow(Struct, frozen=True, rename="camel"):
+    """An earlier generation of a step, as it ended."""
+
+    generation: int
+    status: str
+    attempts: int
+    """All that the step had by then."""
+    ended_at: str
+    http_status: int | None = None
+    error: str | None = None
+    cause_id: str | None = None
+
+
 class WaitRow(Struct, frozen=True, rename="camel"):
     """Why a step that is due has not begun, as it is just now."""
 
@@ -68,6 +92,11 @@ class StepRow(Struct, frozen=True, rename="camel"):
     """Told of one that a hold keeps from starting: since when its `maxElapsed` stands still."""
     waits: WaitRow | UnsetType = UNSET
     """Told with its run, of one that is due and waits: what for."""
+    repairs: tuple[RepairRow, ...] | UnsetType = UNSET
+    """Told of one that was repaired by hand."""
+    generations: tuple[GenerationRow, ...] | UnsetType = UNSET
+    """Told with its run, of one that began anew: those that ended before. One that another payload
+    was set for while it was open has none."""
 
 
 class HoldRow(Struct, frozen=True, rename="camel"):

@@ -30,6 +30,8 @@ ASKS: dict[str, tuple[str, ...]] = {
     "submit": ("http://app/x", "--workflow", "w", "--client", "shop"), "outcome": ("01A",),
     "body": ("01A", "--payload"), "retry": ("01A",), "pause": ("01A",), "resume": ("01A",),
     "cancel": ("01A", "--dry-run"), "rerun": ("01A", "--step", "none"), "dismiss": ("01A",),
+    "set-result": ("01A", "--step", "none", "--result", "1", "--reason", "so"),
+    "skip": ("01A", "--step", "none", "--reason", "so"),
     "undismiss": ("01A",), "doctor": (), "restore": ("01A",), "backup": ("/there/a.db",),
     "retarget": ("01A", "--from", "http://a/", "--to", "http://b/"),
     "hold": ("client", "shop"), "release": ("client", "shop"),

@@ -210,6 +210,31 @@ MOVED: tuple[Step, ...] = (
     act(1, "retry", **{"from": "http://<app>/"}), EVENTS,
 )  # fmt: skip
 
+REPAIRED: tuple[Step, ...] = (
+    submit("later", "k", ASYNC, payload={"to": "ada@"}), Called("later"),
+    Until("<run-1>", "backing-off"), act(1, "set-result"), act(1, "set-result", result=1),
+    act(1, "set-result", step="<run-1>", result=1), act(1, "skip", reason="so"),
+    act(1, "retry", result=1), act(1, "skip", step="<run-1>", reason="so", httpStatus=200),
+    act(1, "set-result", step="<run-1>", reason="so", result=1, contentType="text/plain"),
+    act(1, "set-result", step="<run-1>", reason="so", result=1, httpStatus=500),
+    act(1, "set-result", step="<run-1>", reason="so", result={"paid": 7}, dryRun=True),
+    act(1, "set-result", "Idempotency-Key: one", "Atomic-Actor: ada", step="<run-1>",
+        reason="by phone", result={"paid": 7}),
+    act(1, "set-result", "Idempotency-Key: one", step="<run-1>", reason="so", result={"paid": 7}),
+    act(1, "set-result", "Idempotency-Key: one", step="<run-1>", reason="so", result={"paid": 8}),
+    submit("later", "k", payload={"to": "ada@"}),
+    act(1, "skip", step="<run-1>", reason="not needed"),
+    submit("later", "k", payload={"to": "ada@"}),
+    act(1, "rerun", payload={"to": "ada@x"}),
+    act(1, "rerun", payload={"to": "ada@x"}, reason="a typo"), Called("later", 2),
+    act(1, "rerun", payload={"to": "ada@y"}, reason="again", step="<run-1>", ifRev=1),
+    Until("<run-1>", "backing-off"), submit("later", "k", ASYNC, payload={"to": "ada@x"}),
+    submit("later", "k", ASYNC, payload={"to": "ada@"}),
+    *get("/api/v1/runs/<run-1>", "/api/v1/steps/<run-1>", "/api/v1/steps/<run-1>/payload"),
+    *get(*(f"/api/v1/steps/<run-1>/payload?generation={it}" for it in (1, 4))),
+    *get(*(f"/api/v1/steps/<run-1>/response?generation={it}" for it in (1, 2, 3))), EVENTS,
+)  # fmt: skip
+
 ACTIONS: tuple[Step, ...] = (
     submit("order", "k", begin="waits"), Called("order"), act(1, "pause", dryRun=True),
     act(1, "pause", "Atomic-Actor: ada", reason="look"), act(1, "pause"), act(1, "rerun"),
@@ -451,6 +476,7 @@ SCENES: dict[str, Scene] = {
     "failures": Scene(FAILURES, {"answer_bytes_max": 4_096}),
     "failures below, and who only waits": Scene(BELOW),
     "a workflow that moves": Scene(MOVED),
+    "repairs": Scene(REPAIRED),
     "what operators do": Scene(ACTIONS),
     "what they do to many": Scene(BULK),
     "holds": Scene(HOLDS),

@@ -61,6 +61,9 @@ MOVES = (
 )
 
 
+REPAIRS = (Action.SET_RESULT, Action.SKIP)
+
+
 class AnyRun(RuleBasedStateMachine):
     """Everything that the engine can do to the core."""
 
@@ -211,8 +214,17 @@ class AnyRun(RuleBasedStateMachine):
         if action is Action.RETARGET:
             of = 0 if which is None else which % len(MOVES)
             self._try(lambda: self.driven.retarget(*MOVES[of]))
+        elif action in REPAIRS:
+            self._try(lambda: self.driven.repair(action, name))
         else:
             self._try(lambda: self.driven.act(action, name))
+
+    @rule(which=st.none() | PICK)
+    def call_with_another_payload(self, which: int | None) -> None:
+        """An operator has the run called again; mostly it is none of a step's."""
+        steps = list(self.driven.run.steps.values())
+        name = None if which is None else steps[which % len(steps)].spec.name
+        self._try(lambda: self.driven.repair(Action.RERUN, name))
 
     @rule(back_ms=st.sampled_from([0, 0, 3_600_000]), times=st.sampled_from([1, 1, 2, 11]))
     def crash(self, back_ms: int, times: int) -> None:

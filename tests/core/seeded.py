@@ -11,7 +11,7 @@ from random import Random
 from engine.core.outcome import Answered, CallError, Outcome, Unanswered
 from engine.core.retry import OnExhausted, RetryPolicy
 from engine.core.rules.action import Action
-from tests.core.any_run import AnyRun
+from tests.core.any_run import REPAIRS, AnyRun
 from tests.core.support import BAD, LOST, OK, SUSPEND
 
 STEPS_PER_SEED = 100
@@ -43,7 +43,7 @@ def _policy(random: Random) -> RetryPolicy | None:
 def _step(world: AnyRun, random: Random) -> None:
     which = random.randrange(10**6)
     kinds = {"post": 6, "end": 4, "time": 4, "act": 2, "late": 1, "crash": 0.3, "drain": 0.3}
-    kinds |= {"hold": 0.7, "let-go": 0.7}
+    kinds |= {"repair": 0.7, "hold": 0.7, "let-go": 0.7}
     if world.driven.run.root.ended:
         kinds |= {"act": 8}
     match random.choices(list(kinds), list(kinds.values()))[0]:
@@ -64,6 +64,10 @@ def _step(world: AnyRun, random: Random) -> None:
         case "act":
             again = [Action.RETRY, Action.RERUN] if world.driven.run.root.ended else list(Action)
             world.act(random.choice(again), random.choice([None, which]))
+        case "repair" if random.random() < 0.7:
+            world.act(random.choice(REPAIRS), which)
+        case "repair":
+            world.call_with_another_payload(None)
         case "hold":
             world.hold(random.choice([0, 5_000]))
         case "let-go" if any(it.held_since is not None for it in world.driven.run.steps.values()):

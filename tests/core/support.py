@@ -23,6 +23,7 @@ from engine.core.rules.attempt import drain, recover, settle
 from engine.core.rules.hold import held_since
 from engine.core.rules.next import decide, put_back
 from engine.core.rules.post import Parent, Placed, RunLimits
+from engine.core.rules.repair import Given
 from engine.core.table import TABLE, row_of
 
 ROOT_URL = "http://app:9000/workflows/sign-up"
@@ -47,6 +48,9 @@ def spec(
     """The spec of a post to the endpoint called `name` (the root's is `root`)."""
     url = url or (ROOT_URL if name == "root" else f"http://app:9000/steps/{name}")
     return StepSpec("signUp", key, url, url, name, payload.encode().ljust(32, b"."), retry)
+
+
+GIVEN = Given(200, b"digest")
 
 
 class Driven:
@@ -184,6 +188,17 @@ class Driven:
         change = Change(self.run)
         id = None if step is None else self.id(step)
         done = actions.act(change, Order(action, id, Actor("ada"), None), now=self.now)
+        self._took(change)
+        self.recorded_after = [self.run.steps[id].spec.name for id in done.recorded_after]
+        return [self.run.steps[id].spec.name for id in done.changed]
+
+    def repair(
+        self, action: Action, step: str | None = None, given: Given = GIVEN, why: str | None = "so"
+    ) -> list[str]:
+        """What an operator gives in the place of others; returns the names of the changed steps."""
+        change = Change(self.run)
+        id = None if step is None else self.id(step)
+        done = actions.act(change, Order(action, id, Actor("ada"), why, given=given), now=self.now)
         self._took(change)
         self.recorded_after = [self.run.steps[id].spec.name for id in done.recorded_after]
         return [self.run.steps[id].spec.name for id in done.changed]

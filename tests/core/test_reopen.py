@@ -5,35 +5,13 @@ from __future__ import annotations
 import pytest
 
 from engine.core.errors import Problem, Refused
-from engine.core.model import PauseReason, StepState
-from engine.core.outcome import Answered
+from engine.core.model import StepState
 from engine.core.retry import RetryPolicy
 from engine.core.rules.action import Action
-from tests.core.support import BAD, LETS_OUT, OK, Driven, spec, started, unchanged_by
+from tests.core.states import unhandled
+from tests.core.support import BAD, LETS_OUT, OK, spec, started, unchanged_by
 
 ONE_TRY = RetryPolicy(count=0)
-
-
-def unhandled(*, deep: bool = False) -> Driven:
-    """A run that is paused: its root was told of `bad` and released, then answered 500.
-
-    `deep`: `bad` is a workflow of its own, which failed because of its step `worse`.
-    """
-    driven = started("before", retry=ONE_TRY)
-    driven.end("before")
-    driven.now = 5
-    driven.begin(spec("bad", retry=ONE_TRY))
-    if deep:
-        for name in ("worse", "beside"):
-            driven.post(spec(name, retry=ONE_TRY), "bad")
-        driven.start("worse")
-        driven.end("worse", BAD)
-    driven.now = 10
-    driven.end("bad", LETS_OUT if deep else Answered(402))
-    driven.whole("release")
-    driven.end("root", BAD)
-    assert driven.step().pause_reason is PauseReason.UNHANDLED_FAILURE
-    return driven
 
 
 def test_retry_opens_the_failed_step_of_a_paused_run() -> None:

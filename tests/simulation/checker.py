@@ -13,6 +13,7 @@ searched. A post without an answer may have been taken or not, and proves nothin
     R16 failed, and not compensated       R17  failed although a post was refused (`undone.py`)
     R27 kept waiting above a step whose attempt timed out (`homes.py`)
     R32 gone by retention, and there again
+    R33 a result that was set is not what is answered (`repairs.py`)
 
 Seen by the world itself: R12 a function refused without a reason, R13 two requests of a step open,
 R15 a step that failed above a failure and never said so, R17 an attempt that counts as a failure
@@ -34,12 +35,15 @@ from itertools import pairwise
 import msgspec
 
 from engine.core.retry import DEFAULT_POLICY, RetryPolicy
-from tests.simulation.history import Act, Answer, History, Post, Send, effect_of, value_in
+from tests.simulation.history import REPAIRS, Act, Answer, History, Post, Send, effect_of, value_in
 from tests.simulation.homes import kept_waiting
 from tests.simulation.programs import Library
+from tests.simulation.repairs import gives, repaired, was_set
 from tests.simulation.undone import refused, undone
 
 Wrong = tuple[str, str]
+FRESH = ("retry", "resume", *REPAIRS)
+"""Actions after which a step may have a budget of its own again."""
 GATEWAY = (502, 503, 504)
 EARLY_MS = 2
 """The engine counts whole milliseconds: a call may be early by what rounding takes."""
@@ -87,7 +91,7 @@ class Seen:
 
     def reopened(self, run_id: str, before: int) -> bool:
         """Whether an operator may have opened steps of the run again before this place."""
-        return self.acted(run_id, ("retry", "rerun"), 0, before)
+        return self.acted(run_id, ("retry", "rerun", *REPAIRS), 0, before)
 
     def maybe_told(self, send: Send) -> bool:
         """Whether what is meant for the root, 504 `suspended`, may have been told this attempt: a
@@ -141,6 +145,7 @@ def check(history: History, library: Library | None = None) -> list[Wrong]:
     rules: tuple[Callable[[Seen], Iterable[Wrong]], ...] = (
         lost, came_back, overwritten, back_in_time, invented, invoked_again, two_payloads,
         payload_changed, too_many, unasked, early, late, stale, key_of_two, refused, kept_waiting,
+        repaired,
     )  # fmt: skip
     wrong = [found for rule in rules for found in rule(seen)]
     if library is not None:
@@ -212,7 +217,10 @@ def invented(seen: Seen) -> Iterable[Wrong]:
     """R4: an outcome is what the endpoint answered, or follows from failed attempts."""
     for step_id, posts in seen.posts.items():
         for post in posts:
-            if post.status == 200:
+            if was_set(post):
+                if not any(gives(act, post) for act in seen.acts[post.run_id or ""]):
+                    yield "R4", f"nobody has set {post.body!r} for step {step_id}"
+            elif post.status == 200:
                 response = msgspec.json.decode(post.body)["response"]
                 if not any(
                     answer.attempt == post.attempts
@@ -321,7 +329,7 @@ def too_many(seen: Seen) -> Iterable[Wrong]:
         if step_id in seen.parents:
             continue
         policy = seen.policy(sends[0])
-        fresh = [a for a in seen.acts[sends[0].run_id] if a.action in ("retry", "resume")]
+        fresh = [a for a in seen.acts[sends[0].run_id] if a.action in FRESH]
         lives = len({send.life for send in sends})
         allowed = (1 + policy.count) * (1 + len(fresh)) + lives - 1
         if len(sends) > allowed + sum(seen.maybe_told(send) for send in sends):
@@ -349,7 +357,7 @@ def early(seen: Seen) -> Iterable[Wrong]:
         for one, other in pairwise(sends):
             if one.ended is None or one.ended_at is None:
                 continue
-            if seen.acted(one.run_id, ("retry", "resume"), one.began, other.began):
+            if seen.acted(one.run_id, FRESH, one.began, other.began):
                 failures = 0
                 continue
             if one.life != other.life:
@@ -436,6 +444,8 @@ def effects(seen: Seen, library: Library) -> Iterable[Wrong]:
         for post in posts:
             if post.status != 200 or step_id != post.run_id or not post.url:
                 continue
+            if seen.acted(step_id, REPAIRS, 0, post.ended or 0):
+                continue  # it may have taken another way, and what was set was done by nobody
             program = library.programs[post.url.rpartition("/")[2]]
             value = value_in(post.body)
             if value != program.value or program.raises:

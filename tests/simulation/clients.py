@@ -16,6 +16,7 @@ from engine.core.errors import Refused
 from engine.core.events import Actor
 from engine.core.model import Move
 from engine.core.rules.action import Action, Order
+from engine.core.rules.repair import Given
 from tests.simulation.history import Act, History, Post
 from tests.simulation.life import Died
 from tests.simulation.net import Net, Submission
@@ -119,11 +120,11 @@ async def operate(net: Net, rng: Random) -> None:
         if action in OF_STEPS and rng.random() < 0.5:
             step_id = run_id
             if rng.random() < 0.5:
-                step_id = rng.choice(_known_steps(net.history, run_id))
+                step_id = rng.choice(known_steps(net.history, run_id))
         await act(net, run_id, action, step_id)
 
 
-def _known_steps(history: History, run_id: str) -> list[str]:
+def known_steps(history: History, run_id: str) -> list[str]:
     """The run's root, and its steps that were called."""
     return list(dict.fromkeys((run_id, *(s.step_id for s in history.sends if s.run_id == run_id))))
 
@@ -134,19 +135,25 @@ def known_runs(history: History) -> list[str]:
 
 
 async def act(
-    net: Net, run_id: str, action: Action, step_id: str | None = None, move: Move | None = None
+    net: Net,
+    run_id: str,
+    action: Action,
+    step_id: str | None = None,
+    move: Move | None = None,
+    given: Given | None = None,
 ) -> bool:
     """One action; what came of it goes into the history. True if it is known to be done."""
     life = net.life
     if life is None or life.engine is None:
         return False
-    record = Act(net.history.place(), run_id, action)
+    record = Act(net.history.place(), run_id, action, step_id=step_id)
+    record.given = b"" if given is None else given.data
     net.history.acts.append(record)
     net.history.log("act", run_id, action)
     with trio.CancelScope() as scope:
         life.requests[record.began] = scope
         try:
-            order = Order(action, step_id, Actor("operator"), None, move)
+            order = Order(action, step_id, Actor("operator"), "so", move, given)
             await life.engine.act(run_id, order)
             done = True
         except Died:

@@ -141,6 +141,13 @@ class Act(Struct):
     ended: int | None = None
     done: bool | None = None
     """None: the engine died over it; it may or may not have happened."""
+    step_id: str | None = None
+    given: bytes = b""
+    """The result that is set for the step."""
+
+
+REPAIRS = ("set-result", "skip")
+"""Actions by which an operator says what came of a step."""
 
 
 class LifeSpan(Struct):

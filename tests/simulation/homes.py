@@ -22,6 +22,8 @@ def kept_waiting(seen: Seen) -> Iterable[Wrong]:
         for send in sends:
             if send.result != "cut" or send.ended_at is None:
                 continue
+            if (step_id, send.attempt) in seen.history.sent_home:
+                continue  # its end says nothing more; and who waits above it came later
             for post in seen.posts[step_id]:
                 if _waited(seen, post, send):
                     yield (

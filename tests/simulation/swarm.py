@@ -77,6 +77,8 @@ class Swarm(Struct, frozen=True):
     """Of each client."""
     holds: bool = False
     """A client, a workflow or a host is held now and then, and released."""
+    repairs: bool = False
+    """An operator says what came of steps, or does without them."""
     kept: Retention | None = None
     """How long runs that ended, and the journal, are kept; None: for ever."""
     hanging: int | None = None

@@ -39,6 +39,7 @@ from tests.simulation.pools import watch
 from tests.simulation.programs import HOSTS, Library
 from tests.simulation.pruning import KEPT
 from tests.simulation.records import Records
+from tests.simulation.repairs import repair
 
 STILL_MAX_S = 3600.0
 """Nothing that anybody asked for waits longer: when all stands still so long, it is stuck."""
@@ -69,6 +70,8 @@ OUTAGES = 0.05
 """The share of those whose only trouble is a disk that is away now and then."""
 PRUNED = 0.08
 """The share of seeds, of those in which no endpoint moves, in which what has ended goes."""
+REPAIRED = 0.25
+"""The share of those in which somebody sets the results of steps."""
 BACKLOGS_MAX = (2, 4, 10)
 """So few events may wait for a commit of an engine that refuses posts."""
 JUMPS_MS = (0, 0, 0, 700, -700, 60_000, -60_000, 600_000, -600_000)
@@ -136,6 +139,8 @@ class World:
         if kind < CROWDS + MOVED + OUTAGES:
             return swarms.outages(rng)
         swarm, pruning = swarms.draw(self.chance("swarm")), self.chance("pruning")
+        if self.chance("repairs").random() < REPAIRED:
+            swarm = replace(swarm, repairs=True)
         if pruning.random() < PRUNED:
             return replace(swarm, kept=pruning.choice(KEPT))
         return swarm
@@ -206,6 +211,8 @@ class World:
                 storm.start_soon(self.moves.operate)
             if self.swarm.holds:
                 storm.start_soon(self.holds.operate)
+            if self.swarm.repairs:
+                storm.start_soon(repair, self.net, self.chance("repair"))
             deaths = self.plan.deaths
             if deaths is None:
                 deaths = tuple(self._death(how) for how in self.swarm.deaths)

@@ -17,6 +17,8 @@ TO_M002 = (
     "DROP INDEX run_cause_of_client",
     "DROP TABLE expired",
     "DROP TABLE carried",
+    "DROP TABLE body",
+    "ALTER TABLE step DROP COLUMN repairs",
     "ALTER TABLE engine DROP COLUMN floor",
     "DROP TABLE job",
     "DROP TABLE job_run",

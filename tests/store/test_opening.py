@@ -27,6 +27,7 @@ from engine.store.sqlite.schema import (
     OF_CLIENT,
     PAUSES,
     REGISTRY,
+    REPAIRS,
     STOPPED,
     STUCK,
     TABLES,
@@ -75,7 +76,8 @@ async def test_every_table_is_strict(path: Path) -> None:
             for row in store._connection.execute("PRAGMA table_list")
             if row["type"] == "table" and not row["name"].startswith(("sqlite_", "_sqlite"))
         }
-    named = re.findall(r"CREATE TABLE (\w+)", TABLES + REGISTRY + AUDIT + EXPIRED + CARRIED + JOBS)
+    texts = TABLES + REGISTRY + AUDIT + EXPIRED + CARRIED + JOBS + REPAIRS
+    named = re.findall(r"CREATE TABLE (\w+)", texts)
     assert sorted(tables) == sorted(named)
     assert all(row["strict"] for row in tables.values())
     assert {n for n, row in tables.items() if not row["wr"]} == {"engine", "journal", "carried"}
@@ -90,7 +92,7 @@ async def test_fresh_schema_equals_the_migrated_one(path: Path) -> None:
     fresh = sqlite3.connect(":memory:")
     for statement in split_statements(
         f"{TABLES}{STUCK}{MAY_POST};{STOPPED}{MOVES}{EXCERPTS}{REGISTRY}{HELD};{OF_CLIENT}{AUDIT}"
-        f"{EXPIRED}{TRACES};\n{PAUSES};\n{CARRIED}{JOBS}"
+        f"{EXPIRED}{TRACES};\n{PAUSES};\n{CARRIED}{JOBS}{REPAIRS}"
     ):
         fresh.execute(statement)
     wanted = fresh.execute(schema).fetchall()
@@ -121,6 +123,7 @@ async def test_migrations_are_recorded_once(path: Path) -> None:
                 "m013_pauses_counted_once",
                 "m014_floor_of_the_journal",
                 "m015_jobs",
+                "m016_repairs",
             ]
             assert migrations.pending(Database(store._connection)) == []
 

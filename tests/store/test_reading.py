@@ -19,6 +19,7 @@ from engine.core.machine import Change
 from engine.core.model import (
     DelayBy,
     PauseReason,
+    Repair,
     Run,
     Step,
     StepSpec,
@@ -47,6 +48,19 @@ POLICIES = st.builds(
     on_exhausted=st.none() | st.sampled_from(OnExhausted),
 )
 KEYS = st.lists(PRINTABLE, min_size=1, max_size=6, unique=True)
+REPAIRS = st.builds(
+    Repair,
+    generation=COUNTS,
+    act=TEXT,
+    at=TIMES,
+    actor=TEXT,
+    reason=TEXT,
+    key=st.none() | PRINTABLE,
+    digest=st.binary(min_size=32, max_size=32),
+    was_status=st.none() | COUNTS,
+    was_error=st.none() | TEXT,
+    was_excerpt=st.none() | TEXT,
+)
 FIRST = Due(-1, "", "")
 T = TypeVar("T", bound=Struct)
 
@@ -88,6 +102,7 @@ def steps(draw: st.DrawFn, run_id: str, key: str, above: list[Step]) -> Step:
         depth=0 if parent is None else parent.depth + 1,
         spec=spec,
         state=state,
+        repairs=tuple(draw(st.lists(REPAIRS, max_size=2))),
         due_at=draw(TIMES if state is StepState.BACKING_OFF else st.none() | TIMES),
     )
 

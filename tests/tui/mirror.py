@@ -16,6 +16,7 @@ from engine.core.outcome import Answered, Outcome
 from engine.core.retry import RetryPolicy
 from engine.core.rules.action import Action
 from engine.core.rules.hold import HoldKind
+from engine.core.rules.repair import Given
 from engine.front.api.events import event_frame
 from engine.front.show.rows import run_row, step_row
 from engine.front.show.times import rfc3339
@@ -128,8 +129,13 @@ async def operate(it: World, run_id: str, flow: Flow) -> None:
     action = flow.random.choice([*actions, *GENTLE, *GENTLE])
     steps = [None, *live.run.steps]
     step_id = None if action in (Action.DISMISS, Action.UNDISMISS) else flow.random.choice(steps)
+    given = None
+    if action in (Action.SET_RESULT, Action.SKIP):
+        given = Given(204, b"digest")
+    elif action is Action.RERUN and flow.random.random() < 0.5:
+        step_id, given = None, Given(0, b"digest", data=b"1")
     with suppress(Refused):
-        await it.act(run_id, action, step_id=step_id, reason="so")
+        await it.act(run_id, action, step_id=step_id, reason="so", given=given)
 
 
 def brake(it: World, chance: float) -> None:

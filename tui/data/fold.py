@@ -28,9 +28,11 @@ from engine.wire.events import (
     Other,
     Paused,
     PayloadDiffered,
+    PayloadSet,
     ReadAgain,
     Reopened,
     Replaced,
+    ResultSet,
     Resumed,
     Retargeted,
     RunMoved,
@@ -85,15 +87,19 @@ def at_after(at: At, event: Happening) -> At:
 def says_all(event: Happening) -> bool:
     """Whether nothing else has changed than what is folded here.
 
-    A dismissal also changes the run, whose revision the event does not have.
+    A dismissal also changes the run, whose revision the event does not have; a result that is set
+    for a run that has ended, when it did.
     """
     fact = event.fact
     dismisses = isinstance(fact, Acted) and fact.dismissed is not None
-    return not dismisses and not isinstance(fact, UNTOLD)
+    ends_anew = isinstance(fact, ResultSet) and event.step_id == event.run_id
+    return not (dismisses or ends_anew or isinstance(fact, UNTOLD))
 
 
 def freshens_parent(event: Happening) -> bool:
     """A child has completed: the workflow has come further, its failures count anew."""
+    if isinstance(event.fact, ResultSet):
+        return True
     return isinstance(event.fact, AttemptEnded) and event.fact.state == State.COMPLETED
 
 
@@ -122,6 +128,11 @@ def step_after(step: Step, event: Happening) -> Step:
             after = replace(after, cause_id=cause_id)
         case Reopened(awaiting_post=awaiting_post):
             after = _reopened(after, event.at, awaiting_post=awaiting_post)
+        case ResultSet(http_status=http_status):
+            after = replace(after, http_status=http_status, error=None, excerpt=None, cause_id=None)
+            after = _finished(after, event.at)
+        case PayloadSet():
+            after = _reopened(after, event.at, awaiting_post=False)
         case Replaced(spec=spec):
             after = after if spec is None else _replaced(after, spec, event.at)
         case Accepted() | PayloadDiffered() | Acted() | RunMoved():

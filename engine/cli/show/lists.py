@@ -241,7 +241,18 @@ def action_text(answer: ActionAnswer) -> str:
             f"  recorded since the failure: {names}{more}",
             "  They may be its compensation, and are not done again; `atomic rerun --step` does.",
         ]
+    if answer.action in ("set-result", "skip") and not answer.dry_run:
+        lines += _goes_on(answer.run)
     return "\n".join(lines)
+
+
+def _goes_on(run: RunRow) -> list[str]:
+    """What is left to do where a result alone lets nothing go on."""
+    if run.status in ("failed", "cancelled"):
+        return [f"  The run stays {run.status}: `atomic retry` calls it again, with this result."]
+    if run.status == "paused":
+        return ["  The run is paused still: `atomic resume` lets it go on."]
+    return []
 
 
 def _would_change(answer: ActionAnswer) -> list[str]:

@@ -60,8 +60,9 @@ def run_tree_lines(tree: RunTree, *, attempts: bool = False) -> list[str]:
         label = click.style(safe(step_label(step.name, step.step_key)), bold=True)
         facts = step_facts(step, tree.server_time)
         rows.append((f"{first}{state_text(step.status)}  {label}", facts))
+        margin = further + (pipe if below else blank)
+        rows += [(f"{margin}{text}", None) for text in repair_lines(step)]
         if attempts and step.attempt_rows:
-            margin = further + (pipe if below else blank)
             rows += [
                 (f"{margin}{attempt_text(row, run.submitted_at)}", None)
                 for row in step.attempt_rows
@@ -130,6 +131,23 @@ def step_facts(step: StepRow, now: str) -> str:
         took = (time_of(step.ended_at) - time_of(step.submitted_at)).total_seconds()
         facts.append(f"took {span_text(max(took, 0.0))}")
     return ", ".join(facts)
+
+
+def repair_lines(step: StepRow) -> list[str]:
+    """What of a step was done by hand, and what came of the generations before. Of one that was
+    only retried its tries tell that."""
+    if not step.repairs:
+        return []
+    found: list[tuple[int, int, str]] = []
+    for ended in step.generations or ():
+        status = "" if ended.http_status is None else f", HTTP {ended.http_status}"
+        told = f"generation {ended.generation}  {safe(ended.status)}{status}"
+        found.append((ended.generation, 1, f"{told}, {clock_text(ended.ended_at)}"))
+    for it in step.repairs:
+        what = "rerun with another payload" if it.act == "rerun" else safe(it.act)
+        told = f"generation {it.generation}  {what} by {safe(it.actor)}: {safe(it.reason)}"
+        found.append((it.generation, 0, f"{told}, {clock_text(it.at)}"))
+    return [click.style(text, dim=True) for _, _, text in sorted(found)]
 
 
 def _wait_facts(step: StepRow) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from msgspec import UNSET
 
@@ -16,6 +16,7 @@ from engine.client.calls import (
     action_call,
     body_call,
     bulk_call,
+    given_of,
     hold_call,
     look,
     release_call,
@@ -163,11 +164,37 @@ class AsyncOperations:
         return await self._read(routes.RELEASE, release_call(request, self._actor))
 
     async def payload(
-        self, step_id: str, *, first: int = 0, count: int | None = None, whole: bool = False
+        self,
+        step_id: str,
+        *,
+        first: int = 0,
+        count: int | None = None,
+        generation: int | None = None,
+        whole: bool = False,
     ) -> BodyPart:
-        """A step's payload, or `count` bytes of it. What its client hides is masked, unless
-        `whole` is asked for: with the role `admin`, and the audit keeps it."""
-        call = body_call(step_id, None, first, count, whole=whole, actor=self._actor)
+        """A step's payload, or `count` bytes of it; or what a generation of it was called with.
+        What its client hides is masked, unless `whole` is asked for: with the role `admin`, and the
+        audit keeps it."""
+        call = body_call(
+            step_id, None, first, count, generation=generation, whole=whole, actor=self._actor
+        )
+        return read_body(await self._exchange.answer(call))
+
+    async def result(
+        self,
+        step_id: str,
+        *,
+        first: int = 0,
+        count: int | None = None,
+        generation: int | None = None,
+        whole: bool = False,
+    ) -> BodyPart:
+        """What a step's last attempt was answered, or what was set by hand; or what a generation of
+        it ended with. `whole`: as of a payload."""
+        call = body_call(
+            step_id, None, first, count, generation=generation, outcome=True, whole=whole,
+            actor=self._actor,
+        )  # fmt: skip
         return read_body(await self._exchange.answer(call))
 
     async def answer(
@@ -194,14 +221,28 @@ class AsyncOperations:
         reason: str | None = None,
         from_url: str | None = None,
         to_url: str | None = None,
+        result: Any = UNSET,
+        content_type: str | None = None,
+        http_status: int | None = None,
+        payload: Any = UNSET,
+        key: str | None = None,
     ) -> wire.ActionAnswer:
         """Retry, pause, resume, cancel, rerun, dismiss or undismiss; or `retarget`, from a URL (or
         what URLs begin with) to another. Raises Refused when the state does not allow it, or when
-        it has moved on from `if_rev`."""
+        it has moved on from `if_rev`.
+
+        `set-result` gives a step a `result`, JSON unless `content_type` says otherwise (then a
+        text), `skip` none; `rerun` of a run may give another `payload`. They need a `reason`. With
+        a `key` of yours each is done once, however often the call is made.
+        """
         request = wire.ActionRequest(
-            *(wire.Action(action), step, if_rev, dry_run, reason), *urls_of(from_url, to_url)
+            *(wire.Action(action), step, if_rev, dry_run, reason),
+            *urls_of(from_url, to_url),
+            content_type=UNSET if content_type is None else content_type,
+            http_status=UNSET if http_status is None else http_status,
         )
-        return await self._read(routes.ACT, action_call(run_id, request, self._actor))
+        given = given_of("result", result) | given_of("payload", payload)
+        return await self._read(routes.ACT, action_call(run_id, request, self._actor, given, key))
 
     async def status(self) -> wire.Status:
         """How the engine is: counts by state, limits, durability. Members are added over time;

@@ -28,6 +28,15 @@ from engine.core.rules.reopen import (
     recorded_after,
     reopen,
 )
+from engine.core.rules.repair import (
+    By,
+    Given,
+    check_count,
+    check_payload,
+    is_repeated,
+    set_payload,
+    set_result,
+)
 
 
 class Action(StrEnum):
@@ -41,6 +50,8 @@ class Action(StrEnum):
     DISMISS = "dismiss"
     UNDISMISS = "undismiss"
     RETARGET = "retarget"
+    SET_RESULT = "set-result"
+    SKIP = "skip"
 
     @classmethod
     def _missing_(cls, value: object) -> Action | None:
@@ -64,7 +75,7 @@ FITS: dict[Action, frozenset[StepState]] = {
     Action.RETARGET: frozenset(StepState),
 }
 """The states of a run in which an action may be possible: what can be told without its steps.
-`rerun` needs one, and is not here."""
+What needs one (`rerun`, `set-result`, `skip`) is not here."""
 BEYOND_A_JOB = "a job takes 100,000: ask again for these"
 """Why a bulk job leaves runs alone that it would act on, were they not too many."""
 
@@ -78,6 +89,8 @@ class Order(Struct, frozen=True):
     reason: str | None
     move: Move | None = None
     """What `retarget` does."""
+    given: Given | None = None
+    """The result that is set, or the payload that the run is called with."""
     if_rev: int | None = None
     """Only at this revision: the step's where one is named, else the run's."""
     dry_run: bool = False
@@ -92,6 +105,8 @@ class Done(Struct, frozen=True):
     """By a `retry`: recorded after one that it opened had ended. Perhaps its compensation."""
     moved: list[MovedStep] = []
     """By a `retarget`."""
+    repeated: bool = False
+    """It was done before, with the same idempotency key: nothing was done now."""
 
 
 def act(
@@ -108,6 +123,8 @@ def act(
     if action is Action.RETARGET:
         acted = Acted(now, run.id, action, actor.name, order.reason, None, actor.address)
         return _retarget(change, step_id, order.move, acted, why_not)
+    if order.given is not None:
+        return _repair(change, order, order.given, now)
     plan = _PLANS[action](run, step_id)
     dismissed = {Action.DISMISS: True, Action.UNDISMISS: False}.get(action)
     if action in (Action.RETRY, Action.RERUN, Action.RESUME):
@@ -116,10 +133,45 @@ def act(
     acted_on = step_id or run.id
     change.do(Acted(now, acted_on, action, actor.name, order.reason, dismissed, actor.address))
     plan(change, now)
+    return _done(change, ended)
+
+
+def _done(change: Change, ended: dict[str, int]) -> Done:
+    """What the events say. `ended`: since when steps stood failed or cancelled before."""
+    run = change.run
     named = {event.step_id for event in change.events}
     changed = [id for id in change.touched if id in named]
     opened = {e.step_id for e in change.events if isinstance(e, Reopened)}
     return Done(changed, recorded_after(run, opened, ended))
+
+
+def _repair(change: Change, order: Order, given: Given, now: int) -> Done:
+    """`set-result` and `skip`, and `rerun` with a payload."""
+    run, actor, action = change.run, order.actor, order.action
+    of_run = action is Action.RERUN
+    step_id = order.step_id or (run.id if of_run else None)
+    if step_id is None:
+        raise Refused(Problem.INVALID_REQUEST, f"`{action}` needs `step`.", member="step")
+    if not order.reason:
+        raise Refused(
+            Problem.INVALID_REQUEST,
+            f"`{action}` needs `reason`: it is kept beside what was there.",
+            member="reason",
+        )  # fmt: skip
+    if is_repeated(run, step_id, action, given):
+        return Done([], [], repeated=True)
+    step, ended = run.steps[step_id], ended_badly(run)
+    if of_run:
+        check_payload(run, step_id)
+    check_count(run, step)
+    dismissed = False if run.dismissed else None
+    change.do(Acted(now, step_id, action, actor.name, order.reason, dismissed, actor.address))
+    by = By(actor, order.reason, given, now)
+    if of_run:
+        set_payload(change, by)
+        return _done(change, {})
+    set_result(change, step, action, by)
+    return _done(change, ended)
 
 
 Plan = Callable[[Change, int], None]
@@ -298,6 +350,10 @@ def _set_dismissed(to: bool) -> Callable[[Run, str | None], Plan]:
     return plan_for
 
 
+def _nothing_given(run: Run, step_id: str | None) -> Plan:
+    raise Refused(Problem.INVALID_REQUEST, "`set-result` needs `result`.", member="result")
+
+
 _PLANS: dict[Action, Callable[[Run, str | None], Plan]] = {
     Action.RETRY: _retry,
     Action.PAUSE: _pause,
@@ -306,4 +362,6 @@ _PLANS: dict[Action, Callable[[Run, str | None], Plan]] = {
     Action.RERUN: _rerun,
     Action.DISMISS: _set_dismissed(True),
     Action.UNDISMISS: _set_dismissed(False),
+    Action.SET_RESULT: _nothing_given,
+    Action.SKIP: _nothing_given,
 }

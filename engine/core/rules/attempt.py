@@ -56,7 +56,7 @@ def settle(
         event = replace(event, may_post=may_post_after(flight, outcome))
     change.do(event)
     if step.ended:
-        _after_end(change, step, now)
+        after_end(change, step, now)
 
 
 def _verdict(
@@ -249,7 +249,7 @@ def drain(change: Change, step_id: str, *, now: int, chance: float) -> None:
     step, flight = run.steps[step_id], run.flights[step_id]
     if step.cancel_asked:
         change.do(Cancelled(now, step_id, step.cause_id))
-        _after_end(change, step, now)
+        after_end(change, step, now)
         return
     event = _interrupted(run, step, flight, None, now, chance)
     may_post = flight.left if step.is_root else None
@@ -270,7 +270,7 @@ def recover(change: Change, *, now: int, chance: float, why: str = ENGINE_CRASHE
             continue
         if step.cancel_asked:
             change.do(Cancelled(now, step.id, step.cause_id))
-            _after_end(change, step, now)
+            after_end(change, step, now)
             continue
         crashes = step.crashes + 1 if run.progress == step.crash_mark else 1
         delay = next_delay_ms(step.policy, 1, chance)
@@ -300,7 +300,7 @@ def _clamp(change: Change, step: Step, now: int) -> None:
         change.do(Woken(now, step.id, step.delay_by, due_at=latest))
 
 
-def _after_end(change: Change, step: Step, now: int) -> None:
+def after_end(change: Change, step: Step, now: int) -> None:
     """A step has ended: its descendants, and the parent that may wait for it."""
     if step.state is StepState.COMPLETED:
         drop_unposted(change, step, now)

@@ -207,7 +207,13 @@ def _is_paused(run: Run, above: Step) -> bool:
 def _same_root(run: Run, spec: StepSpec) -> Placed:
     if spec.fingerprint != run.root.spec.fingerprint:
         raise reused(run.root, spec)
-    return Placed(run.id)
+    return Placed(run.id, payload_differs=payload_was_set(run))
+
+
+def payload_was_set(run: Run) -> bool:
+    """Whether the run is called with another payload than was posted (`PayloadSet`); posts of it
+    are compared with what was."""
+    return run.root.payload_generation > 1
 
 
 def _same_child(

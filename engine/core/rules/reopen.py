@@ -10,7 +10,7 @@ from engine.core.events import Reopened
 from engine.core.machine import Change
 from engine.core.model import PauseReason, Run, Step, StepState
 
-_STANDS = (StepState.FAILED, StepState.CANCELLED)
+STANDS = (StepState.FAILED, StepState.CANCELLED)
 
 
 def opened_by_retry(run: Run, step_id: str | None) -> set[str]:
@@ -33,7 +33,7 @@ def opened_by_retry(run: Run, step_id: str | None) -> set[str]:
 def paused_above(run: Run, step: Step) -> Step | None:
     """The step that is paused because it did not handle that this one, or the one between them,
     failed; None: there is none."""
-    if step.state not in _STANDS:
+    if step.state not in STANDS:
         return None
     while step.ended and step.parent_id is not None:
         step = run.steps[step.parent_id]
@@ -61,7 +61,7 @@ def reopen(change: Change, ended: set[str], rerun: set[str], now: int) -> None:
 
 def ended_badly(run: Run) -> dict[str, int]:
     """When the steps that stand failed or cancelled ended."""
-    stands = (step for step in run.steps.values() if step.state in _STANDS)
+    stands = (step for step in run.steps.values() if step.state in STANDS)
     return {step.id: step.ended_at for step in stands if step.ended_at is not None}
 
 
@@ -100,9 +100,12 @@ def ancestors(run: Run, step: Step) -> list[str]:
 
 
 def _causes(step: Step, run: Run) -> list[str]:
-    """The step that made this one fail, the one that made that one fail, and so on."""
+    """The step that made this one fail, the one that made that one fail, and so on: up to one
+    whose result was set since, as it stands failed no more."""
     causes: list[str] = []
     while step.cause_id is not None and step.cause_id not in causes:
-        causes.append(step.cause_id)
         step = run.steps[step.cause_id]
+        if step.state not in STANDS:
+            break
+        causes.append(step.id)
     return causes

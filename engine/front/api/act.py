@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
+
 import msgspec
+from msgspec import UNSET, Raw, UnsetType
 from msgspec.structs import replace
 
 from engine import wire
@@ -12,6 +15,8 @@ from engine.core.model import Move
 from engine.core.retarget import read_move
 from engine.core.rules.action import Action, Order
 from engine.core.rules.hold import Hold
+from engine.core.rules.repair import Given
+from engine.core.text.json_text import declares_json, nesting
 from engine.front.access.own import check_own
 from engine.front.access.who import Who
 from engine.front.api.context import Front
@@ -21,18 +26,32 @@ from engine.front.server.reply import Reply
 from engine.front.show.replies import json_reply, problem_reply
 from engine.front.show.rows import hold_row, named_step, run_row, step_row
 from engine.ports.views import RunRecord, record_of
+from engine.process.config import Config
 from engine.runs.limits.refusals import no_such_run
 from engine.shown.holds import hold_name
 
 _decode = msgspec.json.Decoder(wire.ActionRequest).decode
 _decode_hold = msgspec.json.Decoder(wire.HoldRequest).decode
 _decode_release = msgspec.json.Decoder(wire.ReleaseRequest).decode
+JSON = "application/json"
+SKIPPED = 204
+"""RFC 9110 §15.3.5: done, and nothing to say."""
+_BELONGS = {
+    "result": Action.SET_RESULT,
+    "content_type": Action.SET_RESULT,
+    "http_status": Action.SET_RESULT,
+    "payload": Action.RERUN,
+}
+_text = msgspec.json.Decoder(str).decode
 
 
-async def action(front: Front, who: Who, run_id: str, body: bytes, actor: Actor) -> Reply:
-    """Carry out, or with `dryRun` only say, what an action does."""
+async def action(
+    front: Front, who: Who, run_id: str, body: bytes, actor: Actor, key: str | None
+) -> Reply:
+    """Carry out, or with `dryRun` only say, what an action does. `key`: a repair that is asked for
+    with it again is the same."""
     asked = decode_asked(body, _decode, "action")
-    move = move_of(asked)
+    move, given = move_of(asked), given_of(asked, key, front.config)
     if not front.engine.draining:  # else all are refused alike
         at_hand = front.engine.memory.client_of
         await check_own(who, run_id, no_such_run(run_id), at_hand, front.views)
@@ -43,6 +62,7 @@ async def action(front: Front, who: Who, run_id: str, body: bytes, actor: Actor)
             actor,
             asked.reason,
             move=move,
+            given=given,
             if_rev=asked.if_rev,
             dry_run=asked.dry_run,
         )
@@ -73,7 +93,10 @@ async def action(front: Front, who: Who, run_id: str, body: bytes, actor: Actor)
         )
     ):
         answer = replace(answer, holds=held)
-    return json_reply(answer, 200 if asked.dry_run else 202)
+    reply = json_reply(answer, 200 if asked.dry_run else 202)
+    if done.repeated:
+        reply = replace(reply, headers=(*reply.headers, ("idempotent-replayed", "true")))
+    return reply
 
 
 async def hold(front: Front, body: bytes, actor: Actor) -> Reply:
@@ -151,3 +174,72 @@ async def stopped_record(front: Front, run_id: str) -> RunRecord:
     found = await front.views.tree(run_id)
     assert found is not None, run_id
     return found[0]
+
+
+def given_of(asked: wire.ActionRequest, key: str | None, config: Config) -> Given | None:
+    """What is given; None: nothing, and the action needs nothing. `key`: the idempotency key of the
+    request. Raises Refused."""
+    for name, action in _BELONGS.items():
+        if getattr(asked, name) is not UNSET and asked.action is not action:
+            member = _camel(name)
+            raise _refused(f"`{member}` belongs to `{action}`, not to `{asked.action}`.", member)
+    if asked.action is Action.SKIP:
+        return _given(SKIPPED, b"", "", key)
+    if asked.action is Action.SET_RESULT:
+        return _result(asked, key, config.answer_bytes_max)
+    if isinstance(asked.payload, UnsetType):
+        return None
+    payload = _in_utf8(asked.payload, "payload")
+    if nesting(payload, config.json_depth_max) > config.json_depth_max:
+        raise _refused(f"`payload` nests deeper than {config.json_depth_max} levels.", "payload")
+    return _given(0, payload, JSON, key, json=True)
+
+
+def _result(asked: wire.ActionRequest, key: str | None, bytes_max: int) -> Given:
+    if isinstance(asked.result, UnsetType):
+        raise _refused("`set-result` needs `result`: any JSON, `null` too.", "result")
+    content_type = JSON if isinstance(asked.content_type, UnsetType) else asked.content_type
+    status = 200 if isinstance(asked.http_status, UnsetType) else asked.http_status
+    is_json = declares_json(content_type)
+    data = _in_utf8(asked.result, "result")
+    data = data if is_json else _as_text(data, content_type)
+    if len(data) > bytes_max:
+        raise Refused(
+            Problem.TOO_LARGE,
+            f"`result` is larger than an answer may be: {bytes_max:,} bytes (answer_bytes_max).",
+            limit="answer_bytes_max",
+        )
+    return _given(status, data, content_type, key, json=is_json)
+
+
+def _in_utf8(given: Raw, member: str) -> bytes:
+    """The bytes as they came. The decoder does not look into strings that it only passes."""
+    try:
+        bytes(given).decode()
+    except UnicodeDecodeError as error:
+        raise _refused(f"`{member}` is not UTF-8 at byte {error.start}.", member) from error
+    return bytes(given)
+
+
+def _as_text(result: bytes, content_type: str) -> bytes:
+    try:
+        return _text(result).encode()
+    except msgspec.DecodeError as error:
+        what = f"`contentType` is {content_type}: `result` is a text then, in JSON's quotes."
+        raise _refused(what, "result") from error
+
+
+def _given(
+    status: int, data: bytes, content_type: str, key: str | None, *, json: bool = False
+) -> Given:
+    digest = hashlib.sha256(f"{status} {content_type}\n".encode() + data).digest()
+    return Given(status, digest, key, data, content_type, json)
+
+
+def _camel(name: str) -> str:
+    first, *others = name.split("_")
+    return first + "".join(map(str.capitalize, others))
+
+
+def _refused(detail: str, member: str) -> Refused:
+    return Refused(Problem.INVALID_REQUEST, detail, member=member)

@@ -67,6 +67,8 @@ def _outcome_body(result: Recorded) -> bytes:
         submitted_at=rfc3339(step.submitted_at),
         finished_at=rfc3339(step.ended_at or 0),
     )
+    if (repair := step.set_by) is not None:
+        answer = msgspec.structs.replace(answer, set_by=repair.act)
     return _encode(answer)
 
 

@@ -41,11 +41,18 @@ from engine.front.asked import check_names, page_limit, whole_number
 from engine.front.server.reply import Reply
 from engine.front.show.bodies import raw_body
 from engine.front.show.replies import json_reply
-from engine.front.show.rows import cause_row, move_row, retry_row, run_row, step_row
+from engine.front.show.rows import (
+    cause_row,
+    move_row,
+    retry_row,
+    run_row,
+    step_row,
+    with_generations,
+)
 from engine.front.show.times import rfc3339
 from engine.ports.caller import SMALL_BYTES_MAX
 from engine.ports.store import Body, Larger
-from engine.ports.views import AttemptRecord, RetryQuery, RunQuery
+from engine.ports.views import AttemptRecord, OutcomeRecord, RetryQuery, RunQuery
 from engine.runs.open.callers import Recorded, Result
 from engine.runs.open.replies import wait_room
 from engine.runs.waits import WhyWaits, why_wait
@@ -247,11 +254,17 @@ async def tree(front: Front, who: Who, run_id: str) -> Reply:
         engine.places, engine.holds, engine.memory.live.get(run_id), record.client,
         record.workflow, steps,
     )  # fmt: skip
+    rows = [step_row(it, by_step[it.id], epoch, _wait_row(waits.get(it.id))) for it in steps]
+    if any(it.generation > 1 for it in rows):
+        ended: dict[str, list[OutcomeRecord]] = {}
+        for outcome in await front.views.outcomes(run_id):
+            ended.setdefault(outcome.step_id, []).append(outcome)
+        rows = [
+            with_generations(it, ended.get(it.id, ())) if it.generation > 1 else it for it in rows
+        ]
     shown = wire.RunTree(
         run=run_row(record),
-        steps=tuple(
-            step_row(step, by_step[step.id], epoch, _wait_row(waits.get(step.id))) for step in steps
-        ),
+        steps=tuple(rows),
         server_time=rfc3339(front.clock.steady_ms()),
         moves=tuple(move_row(move) for move in record.moves),
     )
@@ -283,10 +296,14 @@ async def _found(front: Front, who: Who, step_id: str) -> tuple[Step, list[Attem
 async def payload(
     front: Front, who: Who, step_id: str, query: Mapping[str, str], byte_range: str | None
 ) -> Reply:
-    """`GET /api/v1/steps/{id}/payload`: as first received, but for what its client hides."""
+    """`GET /api/v1/steps/{id}/payload`: what it is called with, or a generation of it was, but for
+    what its client hides."""
     whole = asks_whole(query, who)
     found, _ = await _found(front, who, step_id)
     number = found.payload_generation
+    if (generation := query.get("generation")) is not None:
+        asked = _generation(found, generation)
+        number = await front.views.payload_number(step_id, asked) or number
     return await _raw(front, found, number, byte_range, answer=False, whole=whole)
 
 
@@ -298,16 +315,31 @@ async def response(
     query: Mapping[str, str],
     byte_range: str | None,
 ) -> Reply:
-    """`GET /api/v1/steps/{id}/response` and `…/attempts/{n}/response`: what the endpoint sent, but
-    for what its client hides."""
-    whole = asks_whole(query, who)
+    """`GET /api/v1/steps/{id}/response` and `…/attempts/{n}/response`: what the endpoint sent, or
+    an operator set in its place, but for what its client hides."""
+    whole, generation = asks_whole(query, who), query.get("generation")
     found, _ = await _found(front, who, step_id)
-    attempt = found.attempts
-    if number is not None:
-        if not 1 <= whole_number(number) <= attempt:
+    attempt = found.attempts if found.set_by is None else found.answer_attempt
+    if generation is not None:
+        asked = _generation(found, generation)
+        outcomes = await front.views.outcomes(found.run_id)
+        of_it = [it for it in outcomes if (it.step_id, it.generation) == (step_id, asked)]
+        if not of_it:
+            raise Refused(Problem.NOT_FOUND, f"Generation {asked} of the step has no outcome.")
+        attempt = of_it[0].answer_attempt
+    elif number is not None:
+        if not 1 <= whole_number(number) <= found.attempts:
             raise Refused(Problem.NOT_FOUND, f"The step has no attempt {number[:20]!r}.")
         attempt = whole_number(number)
     return await _raw(front, found, attempt, byte_range, answer=True, whole=whole)
+
+
+def _generation(step: Step, text: str) -> int:
+    """Raises Refused for one that the step does not have."""
+    generation = whole_number(text)
+    if not 1 <= generation <= step.generation:
+        raise Refused(Problem.NOT_FOUND, f"The step has no generation {text[:20]!r}.")
+    return generation
 
 
 async def _raw(

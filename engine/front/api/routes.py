@@ -204,7 +204,8 @@ def _work(front: Front) -> Answers:
         return _unless_lapsed(front, result_reply(shown, posted, redacted=shown is not found))
 
     async def take_action(id: str) -> Reply:
-        return await act.action(front, g.who, id, await request.body, _actor(front))
+        key = read_headers(raw_headers(request)).key
+        return await act.action(front, g.who, id, await request.body, _actor(front), key)
 
     async def hold() -> Reply:
         return await act.hold(front, await request.body, _actor(front))

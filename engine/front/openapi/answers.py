@@ -30,7 +30,7 @@ _OF_HEALTH = {routes.HEALTH, routes.READY}
 _OF_A_RUN = (Problem.OUTCOME_EXPIRED, Problem.STORE_UNAVAILABLE)
 _OWN: dict[Route[Any], tuple[Problem, ...]] = {
     routes.ACT: (Problem.REVISION_CHANGED, Problem.RUN_CANCELLED, Problem.TARGET_NOT_ALLOWED,
-                 Problem.ENGINE_ERROR),
+                 Problem.ENGINE_ERROR, Problem.KEY_REUSED, Problem.INVALID_SUBMISSION),
     routes.BULK: (Problem.REVISION_CHANGED, Problem.KEY_REUSED, Problem.INVALID_SUBMISSION),
     routes.RELEASE: (Problem.NOT_FOUND,),
     routes.LIMITS_RESET: (Problem.NOT_FOUND,),
@@ -156,7 +156,7 @@ def _done(route: Route[Any]) -> dict[int, Told]:
             202: ("Still open.", _json(wire.OpenAnswer), _OPEN),
         },
         routes.STATUS: {200: ("As it stands.", _json(wire.Status), {})},
-        routes.ACT: {202: ("Done, durably.", answer, {}), 200: ("Dry run.", answer, {})},
+        routes.ACT: {202: ("Done, durably.", answer, _REPLAYED), 200: ("Dry run.", answer, {})},
         routes.BULK: {202: ("The job has begun.", answer, {}), 200: ("Dry run.", answer, {})},
         routes.ABORT: {202: ("It stops.", answer, {})},
         routes.PRUNE: {202: ("It begins.", answer, {}), 200: ("Dry run.", answer, {})},

@@ -64,6 +64,7 @@ _QUERY: dict[str, tuple[str, Json]] = {
         "With what its client hides: for the role `admin`, and the audit keeps it.",
         {"type": "boolean", "default": False},
     ),
+    "generation": ("Of this generation of the step.", {"type": "integer", "minimum": 1}),
 }
 _CURSOR_OF_RETRIES = (_CURSOR, {"type": "string", "pattern": "^0*[1-9][0-9]*(?:-|$)"})
 
@@ -85,6 +86,7 @@ _HEADERS: dict[Route[Any], tuple[tuple[str, str, Json], ...]] = {
         ("traceparent", "W3C trace context: the trace that the step is part of.", TEXT),
     ),
     routes.OUTCOME: (_PREFER,),
+    routes.ACT: ((_KEY[0], "A repair is done once for each.", _KEY[1]),),
     routes.BULK: ((_KEY[0], "A job is begun once for each.", _KEY[1]),),
     routes.EVENTS: (
         ("Last-Event-ID", "Go on behind this event. Without: from now on.", TEXT),

@@ -8,10 +8,18 @@ import msgspec
 from msgspec.structs import replace
 
 from engine import wire
-from engine.core.model import Move, Step, StepState, run_of
+from engine.core.model import Move, Repair, Step, StepState, run_of
 from engine.core.rules.hold import Hold
 from engine.front.show.times import maybe_rfc3339, rfc3339
-from engine.ports.views import AttemptRecord, CauseRecord, Reason, RetryRecord, RunRecord, StepAt
+from engine.ports.views import (
+    AttemptRecord,
+    CauseRecord,
+    OutcomeRecord,
+    Reason,
+    RetryRecord,
+    RunRecord,
+    StepAt,
+)
 
 
 def run_row(record: RunRecord) -> wire.RunRow:
@@ -137,6 +145,25 @@ def named_step(step: Step) -> wire.NamedStep:
     return wire.NamedStep(step.id, wire.step_label(step.spec.name, step.spec.step_key))
 
 
+def _repair(repair: Repair) -> wire.RepairRow:
+    return wire.RepairRow(
+        repair.generation, repair.act, repair.actor, repair.reason, rfc3339(repair.at)
+    )
+
+
+def with_generations(row: wire.StepRow, ended: Iterable[OutcomeRecord]) -> wire.StepRow:
+    """A step with what came of it before, out of its `ended` generations."""
+    before = tuple(
+        wire.GenerationRow(
+            it.generation, it.state, it.attempts, rfc3339(it.ended_at), it.http_status, it.error,
+            it.cause_id,
+        )
+        for it in ended
+        if it.generation < row.generation
+    )  # fmt: skip
+    return replace(row, generations=before)
+
+
 def step_row(
     step: Step,
     attempts: Iterable[AttemptRecord] | None = None,
@@ -173,6 +200,8 @@ def step_row(
         excerpt=step.excerpt,
         awaiting_post=step.awaiting_post,
     )
+    if step.repairs:
+        row = replace(row, repairs=tuple(_repair(it) for it in step.repairs))
     if step.held_since is not None:
         row = replace(row, held_since=rfc3339(step.held_since))
     if waits is not None:

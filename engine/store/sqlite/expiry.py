@@ -36,7 +36,8 @@ def write_expiry(db: sqlite3.Connection, expiry: Expiry) -> dict[str, int]:
         for row in going:
             moved[row["state"]] = moved.get(row["state"], 0) - 1
         for statement in (
-            SQL["keep_keys"], SQL["remove_attempts"], SQL["remove_outcomes"], SQL["remove_steps"],
+            SQL["keep_keys"], SQL["remove_attempts"], SQL["remove_outcomes"], SQL["remove_bodies"],
+            SQL["remove_steps"],
             SQL["remove_carried"], SQL["remove_runs"],
         ):  # fmt: skip
             db.execute(statement, (ids,))

@@ -37,6 +37,12 @@ DELETE FROM outcome WHERE (step_id, generation) IN (
     CROSS JOIN outcome AS its ON its.step_id >= gone.value AND its.step_id < gone.value || '.'
 );
 
+-- remove_bodies: of these runs
+DELETE FROM body WHERE (step_id, answer, number) IN (
+    SELECT its.step_id, its.answer, its.number FROM json_each(?) AS gone
+    CROSS JOIN body AS its ON its.step_id >= gone.value AND its.step_id < gone.value || '.'
+);
+
 -- remove_steps: of these runs
 DELETE FROM step WHERE id IN (
     SELECT its.id FROM json_each(?) AS gone
@@ -97,6 +103,19 @@ SELECT payload_in FROM step WHERE id = ? AND payload_generation = ?;
 
 -- answer_in: the journal's entry with an attempt's answer
 SELECT answer_in FROM attempt WHERE step_id = ? AND number = ?;
+
+-- body_in: the journal's entry with a result that was set, or a payload that another was set for
+SELECT entry FROM body WHERE step_id = ? AND number = ? AND answer = ?;
+
+-- payload_of: the number of the payload with which a generation of a step was called
+SELECT max(number) FROM (
+    SELECT payload_generation AS number FROM step WHERE id = ?1
+    UNION ALL SELECT number FROM body WHERE step_id = ?1 AND answer = 0
+) WHERE number <= ?2;
+
+-- outcomes: those of all generations of a run's steps
+SELECT step_id, generation, state, attempts, answer_attempt, http_status, error, cause_id, ended_at
+FROM outcome WHERE step_id >= ?1 AND step_id < ?1 || '.' ORDER BY step_id, generation;
 
 -- packed: the compressed part of an entry
 SELECT packed FROM journal WHERE seq = ?;

@@ -190,6 +190,8 @@ def _entry_of(db: sqlite3.Connection, step_id: str, number: int, *, answer: bool
     """The journal's entry with a body, as the tables know it."""
     query = SQL["answer_in"] if answer else SQL["payload_in"]
     row = db.execute(query, (step_id, number)).fetchone()
+    if row is None:
+        row = db.execute(SQL["body_in"], (step_id, number, answer)).fetchone()
     return None if row is None else row[0]
 
 

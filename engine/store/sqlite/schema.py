@@ -407,6 +407,26 @@ def m015_jobs(db: Database) -> None:
         db.execute(statement)
 
 
+REPAIRS = """
+ALTER TABLE step ADD COLUMN repairs TEXT;
+CREATE TABLE body (             -- where bodies lie that neither `step` nor `attempt` names:
+    step_id TEXT NOT NULL,      -- results that were set, and payloads that another was set for
+    answer INTEGER NOT NULL,
+    number INTEGER NOT NULL,    -- of the generation; of a result below 0
+    entry INTEGER NOT NULL,     -- the journal's
+    PRIMARY KEY (step_id, answer, number)
+) STRICT, WITHOUT ROWID;
+"""
+"""`repairs`: who set a result or a payload, when and why: JSON, in their order."""
+
+
+@migrations()
+def m016_repairs(db: Database) -> None:
+    """Results and payloads can be set by hand; none has been."""
+    for statement in split_statements(REPAIRS):
+        db.execute(statement)
+
+
 class _OlderRow(dict[str, Any]):
     """A row of a file that has not all of today's columns yet: those are null."""
 

@@ -66,6 +66,12 @@ ATTEMPT = Table("attempt", rows.ATTEMPT_COLUMNS)
 OUTCOME = Table("outcome", rows.OUTCOME_COLUMNS)
 ATTEMPT_IF_NEW = Table("attempt", rows.ATTEMPT_COLUMNS, " ON CONFLICT DO NOTHING")
 OUTCOME_IF_NEW = Table("outcome", rows.OUTCOME_COLUMNS, " ON CONFLICT DO NOTHING")
+BODY = Table("body", rows.BODY_COLUMNS, " ON CONFLICT DO NOTHING")
+SQL_KEEP_PAYLOAD = """
+INSERT INTO body (step_id, answer, number, entry)
+SELECT id, 0, payload_generation, payload_in FROM step
+WHERE id = ? AND payload_generation < ? AND payload_in IS NOT NULL ON CONFLICT DO NOTHING
+"""
 TALLY = Table(
     "tally", ("state", "runs"),
     " ON CONFLICT (state) DO UPDATE SET runs = runs + excluded.runs",
@@ -80,6 +86,7 @@ COLUMNS = {
     "step": rows.STEP_COLUMNS,
     "attempt": rows.ATTEMPT_COLUMNS,
     "outcome": rows.OUTCOME_COLUMNS,
+    "body": rows.BODY_COLUMNS,
     "tally": ("state", "runs"),
     "registry": REGISTRY_COLUMNS,
     "expired": EXPIRED_COLUMNS,
@@ -118,6 +125,10 @@ def _insert(db: sqlite3.Connection, some: list[RowsOfRun], *, fitting: bool = Fa
             run_counts[state] = run_counts.get(state, 0) + by
     attempt, outcome = (ATTEMPT_IF_NEW, OUTCOME_IF_NEW) if fitting else (ATTEMPT, OUTCOME)
     RUN.insert(db, [each.run for each in some])
+    for each in some:
+        if each.payload is not None:  # before its step's row names another
+            db.execute(SQL_KEEP_PAYLOAD, each.payload)
+            BODY.insert(db, each.bodies)
     STEP.insert(db, [row for each in some for row in each.steps])
     attempt.insert(db, [row for each in some for row in each.attempts])
     if ends := [row for each in some for row in each.ends]:

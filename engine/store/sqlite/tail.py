@@ -26,9 +26,10 @@ _OF_RUN = {
     "run": "id = ?1",
     "step": "id >= ?1 AND id < ?1 || '.'",
     "attempt": "step_id >= ?1 AND step_id < ?1 || '.'",
+    "outcome": "step_id >= ?1 AND step_id < ?1 || '.'",
+    "body": "step_id >= ?1 AND step_id < ?1 || '.'",
 }
-"""Which rows of a table are a run's. `outcome` is read by nobody here, and `tally` begins empty: it
-says how the file's would move."""
+"""Which rows of a table are a run's. `tally` begins empty: it says how the file's would move."""
 _HIDE = (
     "CREATE TEMP TABLE behind (id TEXT PRIMARY KEY) WITHOUT ROWID",
     "CREATE TEMP VIEW run AS SELECT * FROM main.run WHERE id NOT IN (SELECT id FROM temp.behind)",

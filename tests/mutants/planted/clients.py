@@ -109,5 +109,5 @@ def name_to_come_opened(bug: Planting) -> None:
        test=f"{NAMES}a_run_of_an_earlier_file_goes_on_to_its_end")  # fmt: skip
 def name_to_come_stops_open_runs(bug: Planting) -> None:
     bug.rewrite(
-        Engine.submit, "found is None:\n            self._refuse", "True:\n            self._refuse"
+        Engine.submit, "found is None:\n        self._refuse", "True:\n        self._refuse"
     )

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 from msgspec.structs import asdict
 
-from engine.core.events import Acted, Event, Held, Retargeted, RunMoved
+from engine.core.events import Acted, Event, Held, ResultSet, Retargeted, RunMoved
 from engine.core.machine import Change
 from engine.core.retry import RetryPolicy
 from engine.front.api.events import event_frame
@@ -75,7 +75,8 @@ class Watched(Driven):
 
 def _needs_a_read(event: Event) -> bool:
     dismisses = isinstance(event, Acted) and event.dismissed is not None
-    return dismisses or isinstance(event, Retargeted | Held)  # by what it is held
+    ends_anew = isinstance(event, ResultSet) and event.step_id == "R"
+    return dismisses or ends_anew or isinstance(event, Retargeted | Held)  # by what it is held
 
 
 def _differing(made: Step | Run, told: Step | Run, but: tuple[str, ...]) -> dict[str, object]:

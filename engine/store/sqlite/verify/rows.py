@@ -26,18 +26,21 @@ SQL_OF_RUN = {
     "step": "SELECT * FROM step WHERE id >= ?1 AND id < ?1 || '.'",
     "attempt": "SELECT * FROM attempt WHERE step_id >= ?1 AND step_id < ?1 || '.'",
     "outcome": "SELECT * FROM outcome WHERE step_id >= ?1 AND step_id < ?1 || '.'",
+    "body": "SELECT * FROM body WHERE step_id >= ?1 AND step_id < ?1 || '.'",
 }
 KEYS = {
     "run": ("id",),
     "step": ("id",),
     "attempt": ("step_id", "number"),
     "outcome": ("step_id", "generation"),
+    "body": ("step_id", "answer", "number"),
 }
 COLUMNS = {
     "run": rows.RUN_COLUMNS,
     "step": rows.STEP_COLUMNS,
     "attempt": rows.ATTEMPT_COLUMNS,
     "outcome": rows.OUTCOME_COLUMNS,
+    "body": rows.BODY_COLUMNS,
 }
 MISSING = object()
 _moves = msgspec.json.Decoder(tuple[Move, ...]).decode
@@ -56,7 +59,9 @@ class RowComparison:
 
     def __init__(self, db: sqlite3.Connection) -> None:
         self._db = db
-        self.compared = dict.fromkeys(COLUMNS, 0)
+        tables = {name for (name,) in db.execute("SELECT name FROM sqlite_schema")}
+        self.compared = dict.fromkeys((it for it in COLUMNS if it in tables), 0)
+        """Those that there are: a file may be older."""
 
     def compare(self, made: RunRows) -> Iterable[Differs]:
         """The rows of a run with these, which all of its events have made."""
@@ -71,14 +76,16 @@ class RowComparison:
             "step": ours.steps,
             "attempt": ours.attempts,
             "outcome": ours.outcomes,
+            "body": ours.bodies,
         }
-        for table, wanted in expected.items():
+        for table in self.compared:
+            wanted = expected[table]
             yield from self._compare_table(table, wanted, made)
 
     def count(self, run_id: str) -> None:
         """Count the rows of a run that is not compared."""
-        for table, query in SQL_OF_RUN.items():
-            count = query.replace("SELECT *", "SELECT count(*)")
+        for table in self.compared:
+            count = SQL_OF_RUN[table].replace("SELECT *", "SELECT count(*)")
             self.compared[table] += self._db.execute(count, (run_id,)).fetchone()[0]
 
     def _compare_table(
@@ -157,7 +164,7 @@ def _place(table: str, row: Mapping[str, Any]) -> str:
     if table == "step":
         return f"step {row['id']}"
     last = KEYS[table][1]
-    what = "attempt" if table == "attempt" else "outcome of generation"
+    what = "outcome of generation" if table == "outcome" else table
     return f"step {row['step_id']}, {what} {row[last]}"
 
 

@@ -267,11 +267,11 @@ def _finish_rows(
             f"the rows are said to know event {fold.caught_up}, the last is {journal.next - 1}",
         )
     has = fold.comparison.compared
-    for table in KEYS:
+    for table in has:
         count = db.execute(f"SELECT count(*) FROM {table}").fetchone()[0]
         if count != has[table]:
             _tell_orphans(db, table, count - has[table], report)
-    counts = ", ".join(_counted(has[table], table) for table in KEYS)
+    counts = ", ".join(_counted(count, it) for it, count in has.items() if it != "body")
     stopped = _counted(fold.stopped, "run")
     without = f", but for {stopped} that a bug stopped" if fold.stopped else ""
     without += f"; {_counted(fold.gone, 'run')} gone by retention" if fold.gone else ""

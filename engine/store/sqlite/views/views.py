@@ -21,6 +21,7 @@ from engine.ports.views import (
     DueCount,
     EventRecord,
     LateRuns,
+    OutcomeRecord,
     RetriesFound,
     RetryQuery,
     RunQuery,
@@ -217,6 +218,23 @@ class SqliteViews:
             step = next(iter(made), None)
             tries = [rows.attempt_from(attempt) for attempt in attempts]
             return None if step is None else (step, tries)
+
+        return await self._of_run(run_of(step_id), work)
+
+    async def outcomes(self, run_id: str) -> list[OutcomeRecord]:
+        """What came of every generation of a run's steps."""
+
+        def work(db: sqlite3.Connection) -> list[OutcomeRecord]:
+            return [OutcomeRecord(*row) for row in db.execute(SQL["outcomes"], (run_id,))]
+
+        return await self._of_run(run_id, work) or []
+
+    async def payload_number(self, step_id: str, generation: int) -> int | None:
+        """Under which generation the payload lies that this one was called with."""
+
+        def work(db: sqlite3.Connection) -> int | None:
+            found: int | None = db.execute(SQL["payload_of"], (step_id, generation)).fetchone()[0]
+            return found
 
         return await self._of_run(run_of(step_id), work)
 
