@@ -101,11 +101,14 @@ _ACTOR = (
     "Who acts, for the record: a claim, told beside the token's name.",
     {"type": "string", "pattern": f"^{wire.ACTOR_PATTERN}$"},
 )
+_ACTOR_OF_WHOLE = (_ACTOR[0], f"{_ACTOR[1]} Read where `whole` is asked for.", TEXT)
 
 
 def parameters(route: Route[Any]) -> list[Json]:
     """All of a route."""
-    headers = _HEADERS.get(route, ()) + ((_ACTOR,) if route.act else ())
+    headers = _HEADERS.get(route, ())
+    if route.act:
+        headers += (_ACTOR if route.method == "POST" else _ACTOR_OF_WHOLE,)
     return [
         *(_of_path(route, name) for name in re.findall(r"\{(\w+)\}", route.path)),
         *map(_of_query, [route] * len(route.queries), route.queries),
