@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import secrets
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -117,6 +118,37 @@ async def test_who_sees_one_client_sees_nothing_of_alerts(tmp_path: Path, app: A
             for path in (f"/runs/{run_id}", f"/steps/{run_id}"):
                 assert (await http.get(f"/api/v1{path}")).status_code == 404
             assert (await http.post("/api/v1/alerts/test", json={})).status_code == 403
+
+
+async def test_what_a_client_hides_from_people_is_in_no_alert(
+    tmp_path: Path, app: Application
+) -> None:
+    """Its `redact`: what the endpoint says back of it, in its answer's reason, is masked there."""
+
+    async def telling(call: Call) -> Answer:
+        pin = json.loads(call.body)["payload"]["pin"]
+        return Answer(500, json.dumps({"error": f"{pin} is not accepted"}).encode())
+
+    app.handlers["telling"] = telling
+    clients = tmp_path / "clients"
+    clients.mkdir()
+    (clients / "shop.toml").write_text(f'targets = ["{app.url}/"]\nredact = ["/pin"]\n')
+    token = "atomic_" + secrets.token_hex(32)
+    (tmp_path / "admin").write_text(token)
+    (tmp_path / "admin").chmod(0o600)
+    asked = settings(tmp_path, app, clients_dir=str(clients), alerts_rules=["failed"],
+                     admin_token_file=str(tmp_path / "admin"))  # fmt: skip
+    with running(tmp_path, **asked) as engine:
+        headers = {"Authorization": f"Bearer {token}"}
+        async with httpx.AsyncClient(base_url=engine.url, headers=headers, timeout=60) as http:
+            answer = await Client(http, "shop").post(
+                app.at("telling"), "k", {"pin": CANARY}, retry={"count": 0, "onExhausted": "fail"}
+            )
+            assert answer.status_code == 424, answer.text
+            await eventually(lambda: app.called("hook"))
+            (call,) = app.called("hook")
+            assert json.loads(call.body)["data"]["excerpt"] == "*** is not accepted"
+            assert CANARY not in call.body.decode()
 
 
 async def test_no_post_reaches_the_client_of_alerts(tmp_path: Path, app: Application) -> None:
