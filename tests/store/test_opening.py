@@ -14,7 +14,7 @@ import trio
 from sqlite_utils import Database
 
 from engine.process.platform.files import sync
-from engine.store.sqlite.file.owner import Owner
+from engine.store.sqlite.file.owner import Owner, why_not_trusted
 from engine.store.sqlite.schema import (
     AUDIT,
     CARRIED,
@@ -195,6 +195,39 @@ async def test_another_programs_database_is_left_alone(tmp_path: Path) -> None:
     before = path.read_bytes()
     assert f"{path} is another program's database" in await refusal(path)
     assert path.read_bytes() == before
+
+
+async def test_a_database_that_anybody_may_have_prepared_is_refused(path: Path) -> None:
+    """It says what to do, and then it is opened: nothing of it was changed. What its group may do
+    is the mount's matter."""
+    async with store_at(path):
+        pass
+    before = path.read_bytes()
+    path.chmod(0o602)
+    assert f"`chmod o-w {path}`" in await refusal(path)
+    assert path.read_bytes() == before
+    path.chmod(0o660)
+    async with store_at(path):
+        pass
+
+
+@pytest.mark.parametrize(
+    ("uid", "mode", "euid", "refused"),
+    [
+        (7, 0o100600, 7, ""),
+        (7, 0o100664, 7, ""),
+        (0, 0o100644, 7, ""),
+        (0, 0o100600, 0, ""),
+        (8, 0o100600, 7, "another user of this machine (8)"),
+        (8, 0o100600, 0, "`chown 0 '/a b.db'`"),
+        (7, 0o100666, 7, "`chmod o-w '/a b.db'`"),
+    ],
+)
+def test_whose_database_is_trusted(uid: int, mode: int, euid: int, refused: str) -> None:
+    """One's own and root's, if not everybody may write it; root trusts no other user's either."""
+    why = why_not_trusted(uid, mode, euid, Path("/a b.db"))
+    assert (why is None) == (not refused)
+    assert refused in (why or "")
 
 
 async def test_an_empty_file_becomes_a_database(path: Path) -> None:

@@ -1,4 +1,5 @@
-"""Bugs in what people are not shown: `engine/core/text/redaction.py` and those who ask it."""
+"""Bugs in what people are not shown: `engine/core/text/redaction.py` and those who ask it; and in
+whose database is opened."""
 
 from __future__ import annotations
 
@@ -8,10 +9,12 @@ from engine.core.text import masked_json, named_values, redaction
 from engine.front.access import audited
 from engine.front.api import read
 from engine.registry.redactions import Redactions
+from engine.store.sqlite.file import owner
 from tests.mutants.catalog import PROPERTY, Planting, plant
 
 CORE = "tests/core/test_redact.py::"
 SHOWN = "tests/front/test_shown.py::"
+OPENING = "tests/store/test_opening.py::"
 PARSER = f"{CORE}test_pointers_find_what_a_parser_finds"
 FOUND = f"{CORE}test_what_pointers_and_names_find_is_masked"
 
@@ -134,3 +137,9 @@ def whole_not_kept(bug: Planting) -> None:
        test="tests/registry/test_redactions.py::test_the_rules_of_a_client_outlive_it")  # fmt: skip
 def rules_go_along(bug: Planting) -> None:
     bug.rewrite(Redactions.follow, "self._store.register(", "(lambda entry: None)(")
+
+
+@plant("a database that everybody may write is opened", by=(PROPERTY,),
+       test=f"{OPENING}test_a_database_that_anybody_may_have_prepared_is_refused")  # fmt: skip
+def anybodys_database(bug: Planting) -> None:
+    bug.rewrite(owner.why_not_trusted, "if mode & stat.S_IWOTH:", "if False:")

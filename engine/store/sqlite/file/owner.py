@@ -17,6 +17,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import shlex
 import stat
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -59,9 +60,11 @@ def the_file(path: Path) -> Path:
 def locked(path: Path, owner: Owner) -> Iterator[int]:
     """Hold both locks; gives the descriptor of the file, which is made if it is not there.
 
-    Raises StoreError, at once, naming the owner.
+    Raises StoreError, at once, naming the owner; and for a file that somebody else may have
+    prepared.
     """
     _check_file(path)
+    _check_trusted(path)
     with _lock_file(path, owner), _locked_inode(path, owner) as handle:
         yield handle
 
@@ -97,6 +100,36 @@ def _check_file(path: Path) -> None:
     owner = _owners.get((found.st_dev, found.st_ino))
     if owner is not None:
         raise StoreError(_owned(path, owner))
+
+
+def _check_trusted(path: Path) -> None:
+    """Raises StoreError for a database that somebody else may have prepared."""
+    with suppress(FileNotFoundError):
+        found = path.stat()
+        if (why := why_not_trusted(found.st_uid, found.st_mode, os.geteuid(), path)) is not None:
+            raise StoreError(f"{path} {why}")
+
+
+def why_not_trusted(uid: int, mode: int, euid: int, path: Path) -> str | None:
+    """Why who runs as `euid` opens no database of that user and mode; None: it may be trusted.
+
+    Of its group nothing is said, and nothing of its directory: mounts belong to groups, and a
+    volume of Kubernetes gives its group what its owner may. What root has made is trusted, as root
+    may do anything.
+    """
+    where = shlex.quote(str(path))
+    if uid not in (euid, 0):
+        return (
+            f"belongs to another user of this machine ({uid}), who may have prepared it: an engine"
+            f" opens its own alone. Run it as that user; or, if you know where the file is from,"
+            f" `chown {euid} {where}`."
+        )
+    if mode & stat.S_IWOTH:
+        return (
+            "may be written by every user of this machine, so that anybody may have prepared it. If"
+            f" you know that nobody has: `chmod o-w {where}`."
+        )
+    return None
 
 
 @contextmanager
