@@ -223,5 +223,5 @@ def _nothing(store: Store, asked: Viewed) -> Iterator[tuple[str, str]]:
         case "hosts":
             yield "No host was called within the last minutes.", "plain"
         case _:
-            yield "No bulk job since the engine started.", "plain"
+            yield "No bulk job in the last 30 days.", "plain"
             yield "Mark runs with a, then act on all of them: R, P, C", "dim"
