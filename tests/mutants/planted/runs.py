@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from engine.core.model import Step
+from engine.runs.acts import carry_out
 from engine.runs.engine import Engine
 from engine.runs.live import LiveRun
 from engine.runs.memory import Memory
@@ -27,9 +28,8 @@ def told_before_commit(bug: Planting) -> None:
 
 @plant("an operator is told that an action is done before its commit", rules=("R21",))
 def action_told_before_commit(bug: Planting) -> None:
-    bug.rewrite(
-        Engine.act, "(live.wait_durable() if dry_run else live.wait_all_durable())", "trio.sleep(0)"
-    )
+    its = "await (live.wait_durable() if order.dry_run else live.wait_all_durable())"
+    bug.rewrite(carry_out, its, "pass")
 
 
 @plant("the signature of a parent token is not checked", rules=("R20",))
