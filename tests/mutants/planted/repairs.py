@@ -1,0 +1,64 @@
+"""Bugs of what people do by hand in the place of an endpoint, or of who posted."""
+
+from __future__ import annotations
+
+from engine.core.below import as_it_failed
+from engine.core.rules import reopen, repair
+from engine.runs.acts import carry_out
+from engine.store.commit import _other_bodies
+from engine.store.sqlite.tables import _insert
+from tests.mutants.catalog import PROPERTY, SIMULATION, Planting, plant
+
+CORE = "tests/core/test_repair.py::test_"
+RUNS = "tests/runs/test_repair.py::test_"
+
+
+@plant("a run that one failure of two had paused goes on when that is mended", by=(PROPERTY,),
+       test=f"{CORE}it_stays_paused_while_another_failure_stands")  # fmt: skip
+def resumed_with_a_failure_left(bug: Planting) -> None:
+    bug.rewrite(
+        repair._another_stands,
+        "any(child.state in STANDS and child.id not in mended for child in children)",
+        "False",
+    )
+
+
+@plant("a retry takes a result away that was set", by=(PROPERTY,),
+       test=f"{CORE}a_run_that_has_failed_stays_so_until_it_is_retried")  # fmt: skip
+def retry_takes_the_result(bug: Planting) -> None:
+    bug.rewrite(reopen._causes, "if step.state not in STANDS:", "if False:")
+
+
+@plant("what failed because of a step says another reason once that is mended", by=(PROPERTY,),
+       test=f"{CORE}what_failed_because_of_it_goes_on_saying_so")  # fmt: skip
+def another_reason(bug: Planting) -> None:
+    bug.rewrite(as_it_failed, "if not since:", "if True:")
+
+
+@plant("a key of before makes another repair", by=(PROPERTY,),
+       test=f"{CORE}asked_again_with_its_key_it_is_the_same")  # fmt: skip
+def key_forgotten(bug: Planting) -> None:
+    bug.rewrite(repair.is_repeated, "if repair.key == given.key:", "if False:")
+
+
+@plant("a parent that waits is not called when a result is set", by=(PROPERTY,),
+       test=f"{CORE}a_parent_that_waits_is_called")  # fmt: skip
+def parent_not_woken(bug: Planting) -> None:
+    bug.rewrite(repair.set_result, "after_end(change, step, now)", "pass")
+
+
+@plant("the first payload is not found when another was set", by=(PROPERTY,),
+       test=f"{RUNS}the_original_is_kept_and_readable")  # fmt: skip
+def first_payload_lost(bug: Planting) -> None:
+    bug.rewrite(_insert, "db.execute(SQL_KEEP_PAYLOAD, each.payload)", "pass")
+
+
+@plant("where a result lies that was set is not written", by=(PROPERTY,),
+       test=f"{RUNS}a_waiting_caller_gets_the_set_answer")  # fmt: skip
+def result_lost(bug: Planting) -> None:
+    bug.rewrite(_other_bodies, "number < (0 if answer else root.payload_generation)", "False")
+
+
+@plant("a result is recorded without its bytes", by=(SIMULATION,), rules=("R33", "R4"))
+def result_without_bytes(bug: Planting) -> None:
+    bug.rewrite(carry_out, "() if done.repeated else _bodies(live, order)", "()")
