@@ -92,11 +92,14 @@ class Alerts:
         self._store, self._clock, self._directory = store, clock, directory
         self._inform, self._offload = inform, offload
         kept = next((it.value for it in store.registered if it.kind == KIND_ALERTS), None)
-        self._windows = Windows(None if kept is None else _decode(kept))
+        now = clock.steady_ms()
+        self._windows = Windows(None if kept is None else _decode(kept), now)
         self._ids = Ids(clock)
-        self._began_at = clock.steady_ms()
+        self._began_at = now
         self._known: set[str] = set()
         """Causes for which runs need a person."""
+        self._missing: frozenset[str] = frozenset()
+        """Of these, those for which none was found at the last look: rows follow what is heard."""
         self._knows = False
         self._stirred = trio.Event()
         self._is_kept = True
@@ -140,10 +143,10 @@ class Alerts:
 
     def _is_new(self, cause: str) -> bool:
         known = self._known
-        if cause in known:
+        if cause in known or len(known) >= KNOWN_MAX:
             return False
         known.add(cause)
-        return self._knows and len(known) <= KNOWN_MAX
+        return self._knows
 
     def _note_own(self, change: Change) -> None:
         for event in change.events:
@@ -213,12 +216,14 @@ class Alerts:
 
     async def _follow_causes(self, views: Views) -> None:
         if not self._knows:
-            self._known |= await views.known_causes()
+            self._known |= await views.known_causes() | self._windows.causes(Rule.NEW_CAUSE)
             self._knows = True
             return
         asked = frozenset(self._known)
-        gone = asked - await views.known_causes(asked)
+        missing = asked - await views.known_causes(asked)
+        gone = missing & self._missing
         self._known -= gone
+        self._missing = missing - gone
         self._windows.over(Rule.NEW_CAUSE, gone, self._clock.steady_ms())
 
     def _see(self, rule: Rule, found: list[Trouble]) -> None:

@@ -7,8 +7,9 @@ within WINDOW_MS waits until that has passed, so that a host that comes and goes
 time and not a hundred times.
 
 In all PER_HOUR_MAX are sent within an hour, whatever goes wrong; what finds no room waits, and is
-counted meanwhile. What happens to runs leaves some for the rest: a thousand causes at once must not
-keep a full disk from being told.
+counted meanwhile. What came last goes first, and before what is over: after a night of a thousand
+causes the one of this minute is told at once. What happens to runs leaves some for
+the rest: those thousand must not keep a full disk from being told.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ PER_HOUR_MAX = 20
 KEPT_FOR_ENGINE = 5
 """Of these, for rules that are not of runs."""
 INCIDENTS_MAX = 1_000
-"""Further causes of a rule are one: what is told of so many nobody reads."""
+"""Further causes of what happens to runs are one for each rule: of so many nobody reads."""
 REMEMBERED_MAX = 100
 """Incidents that are kept over a restart."""
 OTHERS = "others"
@@ -92,10 +93,12 @@ class Remembered(Struct, frozen=True, rename="camel"):
 class Windows:
     """All incidents of one engine, and how many alerts of the last hour."""
 
-    def __init__(self, remembered: Remembered | None = None) -> None:
+    def __init__(self, remembered: Remembered | None = None, now: int = 0) -> None:
+        """`now`: nothing that is remembered was later. A clock that was ahead when it was noted
+        would silence alerts until then."""
         before = remembered or Remembered()
-        self._sent = deque(before.sent, maxlen=PER_HOUR_MAX)
-        self._incidents = {(it.rule, it.latest.cause): it for it in before.incidents}
+        self._sent = deque((at for at in before.sent if at <= now), maxlen=PER_HOUR_MAX)
+        self._incidents = {(it.rule, it.latest.cause): _by(it, now) for it in before.incidents}
 
     # -- what is heard and seen ----------------------------------------------------------------
 
@@ -131,6 +134,10 @@ class Windows:
             if (it := self._incidents.get((rule, cause))) is not None and it.count:
                 self._ends(it, now)
 
+    def causes(self, rule: Rule) -> set[str]:
+        """Those that go on."""
+        return {it.latest.cause for it in self._of(rule)}
+
     def has(self, rule: Rule, cause: str) -> bool:
         """Whether there is this incident now."""
         it = self._incidents.get((rule, cause))
@@ -147,7 +154,8 @@ class Windows:
 
     def _incident(self, trouble: Trouble, now: int) -> Incident:
         key = (trouble.rule, trouble.cause)
-        if key not in self._incidents and len(self._incidents) >= INCIDENTS_MAX:
+        is_many = trouble.rule not in OF_ENGINE and len(self._incidents) >= INCIDENTS_MAX
+        if key not in self._incidents and is_many:
             key = (trouble.rule, OTHERS)
         it = self._incidents.get(key)
         if it is None:
@@ -164,7 +172,7 @@ class Windows:
         room = PER_HOUR_MAX - len(self._sent)
         found = min(
             ((telling, it) for telling, it in self._due(now) if room > _kept_from(it.rule)),
-            key=lambda each: (_RANKS[each[1].rule], each[1].began_at),
+            key=lambda each: (_RANKS[each[1].rule], each[0] is Telling.OVER, -each[1].last_at),
             default=None,
         )
         if found is None:
@@ -177,13 +185,13 @@ class Windows:
     def said(self, alert: Alert, id: str, now: int) -> None:
         """It is recorded, under this id."""
         self._sent.append(now)
-        it = alert.incident
+        incident = alert.incident
         if alert.telling is Telling.OVER:
-            it.over_said_at = now
-            it.end()
+            incident.over_said_at = now
+            incident.end()
         else:
-            it.id = it.id or id
-            it.said_at, it.unsaid = now, 0
+            incident.id = incident.id or id
+            incident.said_at, incident.unsaid = now, 0
 
     def take_room(self, now: int) -> int | None:
         """Room for one that no rule asks for; else when there is some."""
@@ -236,6 +244,18 @@ def _telling(it: Incident, now: int) -> Telling | None:
         return Telling.AGAIN if it.id else Telling.FIRST
     happens = it.rule in (Rule.FAILED, Rule.PAUSED)
     return Telling.OVER if happens and _passed(max(it.last_at, it.said_at or 0), now) else None
+
+
+def _by(it: Incident, now: int) -> Incident:
+    """An incident none of whose times is later."""
+    return replace(
+        it,
+        began_at=min(it.began_at, now),
+        last_at=min(it.last_at, now),
+        said_at=None if it.said_at is None else min(it.said_at, now),
+        over_since=None if it.over_since is None else min(it.over_since, now),
+        over_said_at=None if it.over_said_at is None else min(it.over_said_at, now),
+    )
 
 
 def _passed(at: int | None, now: int) -> bool:

@@ -342,7 +342,7 @@ async def test_a_cause_is_new_once(autojump_clock: object, path: Path) -> None:
         assert said.lines == ["dev.atomic.cause.new first"]
         for run_id in runs:
             await it.act(run_id, Action.DISMISS)
-        await trio.sleep(70)
+        await trio.sleep(130)
         assert said.lines[1:] == ["dev.atomic.cause.new over"]
         await trio.sleep(1_000)
         await post_failing(it, "again")

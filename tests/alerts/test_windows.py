@@ -216,12 +216,51 @@ def test_a_restart_knows_what_was_told() -> None:
         windows.note(failed(f"untold{n}"), now + 2 + n)
     kept = windows.remember()
     assert len(kept.incidents) == REMEMBERED_MAX
-    again = Windows(kept)
+    again = Windows(kept, now + 300)
     assert again.sent_in_hour == 1
     assert len(said(again, now + 300)) == 14
     again.note(failed("told"), now + 301)
     assert (AGAIN, "told", 3, 2) in said(again, now + HOUR_MS + 300)
     assert Windows(Remembered()).next(0) is None
+
+
+@pytest.mark.parametrize("many", [100, INCIDENTS_MAX - 1])
+def test_what_is_new_goes_before_what_waits(many: int) -> None:
+    """After hours in which there were more causes than there is room for: the one of this minute
+    is told at once, and before what is over."""
+    windows, fresh = Windows(), 2 * HOUR_MS
+    for n in range(many):
+        windows.note(failed(f"c{n}"), n)
+    for now in range(0, fresh, MINUTE_MS):
+        tell(windows, now)
+    windows.note(failed("fresh"), fresh)
+    assert said(windows, fresh)[:1] == [(FIRST, "fresh", 1, 1)]
+
+
+def test_what_goes_on_is_not_told_again_beside_many_causes() -> None:
+    """Of what is looked at there are few: they are told apart, however many runs fail."""
+    windows = Windows()
+    for n in range(INCIDENTS_MAX):
+        windows.note(failed(f"c{n}"), 0)
+    windows.see(Rule.HOST_DOWN, [down()], 0)
+    assert (FIRST, "app:9000", 1, 1) in said(windows, 0)
+    for minute in range(1, 60):
+        windows.see(Rule.HOST_DOWN, [down()], minute * MINUTE_MS)
+        told = said(windows, minute * MINUTE_MS)
+        assert [it for it in told if it[1] == "app:9000"] == []
+
+
+def test_a_clock_that_was_ahead_silences_nothing() -> None:
+    """What it noted is of now for the next start: the room of the hour, and each incident."""
+    windows, ahead, now = Windows(), 400 * 24 * HOUR_MS, 24 * HOUR_MS
+    for n in range(15):
+        windows.note(failed(f"c{n}"), ahead)
+    assert len(tell(windows, ahead)) == 15
+    again = Windows(windows.remember(), now)
+    again.note(failed("fresh"), now)
+    again.note(failed("c1"), now + 1)
+    assert said(again, now + 1) == [(FIRST, "fresh", 1, 1)]
+    assert (AGAIN, "c1", 2, 1) in said(again, now + WINDOW_MS + 1)
 
 
 def test_a_test_takes_room_too() -> None:

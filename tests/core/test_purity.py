@@ -20,6 +20,7 @@ OTHERS = {
     "self",
     "attempt",
     "figures",
+    "incident",
     "job",
     "pending",
     "record",

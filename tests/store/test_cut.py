@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -17,7 +18,7 @@ from engine.ports.audit import AuditEntry
 from engine.ports.report import Report
 from engine.ports.store import Body, Stopped, Stored, Write
 from engine.store.expiry import Expiry
-from engine.store.sqlite import cut
+from engine.store.sqlite import cut, readers
 from engine.store.sqlite.backup.restore import restore
 from engine.store.sqlite.compact import compact
 from engine.store.sqlite.store import SqliteStore
@@ -246,6 +247,50 @@ async def test_an_entry_that_cannot_be_read_stays(path: Path) -> None:
         assert rows(path, "SELECT min(seq) FROM journal") == [(seq,)]
 
 
+@pytest.mark.parametrize("large", ["NULL", "x'00'"], ids=["none", "too few"])
+async def test_an_entry_that_lacks_large_bodies_stays(path: Path, large: str) -> None:
+    """What is read of it would be another's, or nothing at all."""
+    async with store_at(path) as store:
+        await fill(store)
+        change_file(path, f"UPDATE journal SET large = {large} WHERE seq = 1")
+        assert await cut_all(store) == 0
+
+
+async def test_a_body_that_is_read_while_its_entry_is_cut(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Is the whole body: of two runs with an entry in common, the second one's lies behind."""
+    other = b'"' + b"o" * 6_000 + b'"'
+    looked: list[bool] = []
+    find = readers._bodies_of_entry
+
+    def cut_behind(db: sqlite3.Connection, entry: int | None) -> object:
+        found = find(db, entry)
+        if not looked:
+            looked.append(True)
+            with closing(sqlite3.connect(path, isolation_level=None)) as writer:
+                piece = Expiry(cut=cut.look(writer, LATE))
+                writer.execute("BEGIN IMMEDIATE")
+                cut.write_cut(writer, piece)
+                writer.execute("COMMIT")
+                assert piece.gone
+        return found
+
+    async with store_at(path) as store:
+        first, opened = new_run("first", 0)
+        second, opened_too = new_run("second", 1)
+        store.write(Write(opened.change, (Body(first.id, 1, LARGE),)))
+        await put(store, Write(opened_too.change, (Body(second.id, 1, other),)))
+        await fill(store)
+        await store.writer.wait_rows()
+        monkeypatch.setattr(readers, "_bodies_of_entry", cut_behind)
+        for _ in range(2):
+            body = await store.body(second.id, 1, answer=False)
+            assert isinstance(body, Body)
+            assert body.data == other
+    assert looked
+
+
 async def test_a_piece_is_small(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """In entries, in their pages, and in what is carried on of them."""
     async with store_at(path) as store:
@@ -440,5 +485,5 @@ async def test_a_file_that_was_never_cut_is_told_as_before(path: Path) -> None:
     async with store_at(path) as store:
         await fill(store)
     report: Report = verify(path)
-    assert [it.name for it in report.checked] == ["pages", "journal", "rows", "counts"]
+    assert [it.name for it in report.checked] == ["pages", "schema", "journal", "rows", "counts"]
     assert (floor_of(path), rows(path, "SELECT count(*) FROM carried")) == (0, [(0,)])

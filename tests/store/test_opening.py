@@ -219,7 +219,8 @@ async def test_a_database_that_anybody_may_have_prepared_is_refused(path: Path) 
         (0, 0o100644, 7, ""),
         (0, 0o100600, 0, ""),
         (8, 0o100600, 7, "another user of this machine (8)"),
-        (8, 0o100600, 0, "`chown 0 '/a b.db'`"),
+        (8, 0o100600, 7, "`chown 7 '/a b.db'`"),
+        (8, 0o100600, 0, "Run it as that user: `sudo -u '#8' …`."),
         (7, 0o100666, 7, "`chmod o-w '/a b.db'`"),
     ],
 )

@@ -54,7 +54,9 @@ async def test_what_the_migrations_do_not_make_is_named(
     change_file(whole, statement)
     faults = [(it.place, it.what) for it in verify(whole).faults]
     assert (place, what) in faults
-    with pytest.raises(StoreError, match=f"{place}: {what}"):
+    kind, _, name = place.partition(" ")
+    mend = f". If it is your own: `DROP {kind.upper()} {name}`" if what == FOREIGN else ". Restore"
+    with pytest.raises(StoreError, match=f"{place}: {what}{mend}"):
         restore(whole, tmp_path / "b.db", [], ACT, lambda *step: None)
     assert not [it for it in tmp_path.iterdir() if it.name.startswith("b.db")]
 

@@ -70,5 +70,5 @@ def acts_at(
     if retention.is_shorter_than(before):
         return now + ACTS_AFTER_MS
     if last_at and now - last_at > AWAY_MS_MAX:
-        return max(before_acts_at, now + ACTS_AFTER_MS)
-    return before_acts_at
+        return now + ACTS_AFTER_MS
+    return min(before_acts_at, now + ACTS_AFTER_MS)  # later: by a clock that was ahead

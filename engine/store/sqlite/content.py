@@ -117,6 +117,9 @@ _ONCE: Shape = {
 """As the engine made it for some hours before; it is as good."""
 
 
+FOREIGN = "it is foreign: nothing of Atomic's makes it"
+
+
 def strange_in(db: sqlite3.Connection) -> tuple[int, list[tuple[str, str]]]:
     """What of a file's schema its migrations do not make, or make otherwise, and what they make
     and is not there: where, and what is to be said of it. Before that, how much there should be."""
@@ -125,7 +128,7 @@ def strange_in(db: sqlite3.Connection) -> tuple[int, list[tuple[str, str]]]:
     for kind, name in sorted(is_so.keys() | should.keys()):
         place = f"{kind} {name}"
         if (kind, name) not in should:
-            strange.append((place, "it is foreign: nothing of Atomic's makes it"))
+            strange.append((place, FOREIGN))
         elif (kind, name) not in is_so:
             strange.append((place, "it is missing"))
         elif is_so[kind, name] not in (should[kind, name], _ONCE.get((kind, name))):
@@ -138,7 +141,11 @@ def check_shape(db: sqlite3.Connection, path: Path) -> None:
     _, strange = strange_in(db)
     if strange:
         place, what = strange[0]
-        raise StoreError(f"{path}: {place}: {what}. {RESTORE}")
+        kind, _, name = place.partition(" ")
+        own = (
+            f"If it is your own: `DROP {kind.upper()} {name}` in a copy of the file, and take that."
+        )
+        raise StoreError(f"{path}: {place}: {what}. {own if what == FOREIGN else RESTORE}")
 
 
 def _made_of(applied: list[str]) -> Shape:

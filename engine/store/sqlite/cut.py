@@ -74,7 +74,11 @@ def _piece(db: sqlite3.Connection, floor: int, found: list[tuple[_Entry, set[str
     behind, pages = floor, 0
     for entry, runs in found:
         kept = runs & (there | unknown)
-        carried += parts(entry.seq, entry.packed, kept, _large_of(db, entry.seq)) if kept else ()
+        try:
+            its = parts(entry.seq, entry.packed, kept, _large_of(db, entry.seq)) if kept else []
+        except UNREADABLE:
+            break
+        carried += its
         behind = entry.last
         pages += 1 + (len(entry.packed) + entry.large) // PAGE_BYTES
         if pages >= PAGES_AT_ONCE_MAX or len(carried) >= CARRIED_AT_ONCE_MAX:
@@ -85,7 +89,10 @@ def _piece(db: sqlite3.Connection, floor: int, found: list[tuple[_Entry, set[str
 
 def _large_of(db: sqlite3.Connection, entry: int) -> Callable[[int, int], bytes]:
     def read(offset: int, length: int) -> bytes:
-        return bytes(db.execute(SQL["large"], (offset + 1, length, entry)).fetchone()[0])
+        data = db.execute(SQL["large"], (offset + 1, length, entry)).fetchone()[0]
+        if data is None or len(data) != length:
+            raise ValueError("it has fewer bytes than its head says")
+        return bytes(data)
 
     return read
 

@@ -178,7 +178,7 @@ def stored_body(
     if data is None:
         part = (extent.offset + 1, extent.line.length)
         row = db.execute(SQL["large"], (*part, entry)).fetchone()
-        if row is None:  # its entry was cut since, or before
+        if row is None:  # its entry was cut
             row = db.execute(SQL["carried_large"], (*part, run_id, entry)).fetchone()
         if row is None:  # and its run has gone
             return None
@@ -384,16 +384,14 @@ class Readers:
         self, step_id: str, number: int, *, answer: bool, bytes_max: int | None, entry: int | None
     ) -> Body | Larger | None:
         """`entry` is the journal's where it is known to lie; None: the tables say which."""
-        return await self.read(
-            partial(
-                stored_body,
-                step_id=step_id,
-                number=number,
-                answer=answer,
-                bytes_max=bytes_max,
-                entry=entry,
-            )
-        )
+
+        def work(db: sqlite3.Connection) -> Body | Larger | None:
+            with snapshot(db):  # its entry may be cut at any moment
+                return stored_body(
+                    db, step_id, number, answer=answer, bytes_max=bytes_max, entry=entry
+                )
+
+        return await self.read(work)
 
     async def due(self, after: Due, until: int, limit: int) -> list[Due]:
         where = (after.wake_at, after.step_id, until, limit)

@@ -46,7 +46,14 @@ from engine.store.sqlite.file.owner import Owner, locked, the_file
 from engine.store.sqlite.file.presence import Presence
 from engine.store.sqlite.file.wal import LONG_BYTES, Wal
 from engine.store.sqlite.file.words import FileWords, unusable
-from engine.store.sqlite.readers import Readers, bytes_used, journal_end, reading, run_counts
+from engine.store.sqlite.readers import (
+    Readers,
+    bytes_used,
+    journal_end,
+    reading,
+    run_counts,
+    snapshot,
+)
 from engine.store.sqlite.registry import read_registered
 from engine.store.sqlite.schema import migrations
 from engine.store.sqlite.sink import Here, SqliteKept, SqliteSink
@@ -248,7 +255,12 @@ class SqliteStore:
     async def read_again(self, run_id: str) -> Run:
         """A stopped run as it was recorded. Raises whatever reading it raises."""
         await self.writer.wait_rows(run_id)
-        return await self.readers.read(lambda db: read_again(db, run_id))
+
+        def work(db: sqlite3.Connection) -> Run:
+            with snapshot(db):  # what it is folded from may be cut at any moment
+                return read_again(db, run_id)
+
+        return await self.readers.read(work)
 
     async def body(
         self, step_id: str, number: int, *, answer: bool, bytes_max: int | None = None

@@ -119,10 +119,15 @@ def why_not_trusted(uid: int, mode: int, euid: int, path: Path) -> str | None:
     """
     where = shlex.quote(str(path))
     if uid not in (euid, 0):
+        # root that makes it its own takes it from the engine that runs as that user
+        otherwise = (
+            f": `sudo -u '#{uid}' …`."
+            if euid == 0
+            else f"; or, if you know where the file is from, `chown {euid} {where}`."
+        )
         return (
             f"belongs to another user of this machine ({uid}), who may have prepared it: an engine"
-            f" opens its own alone. Run it as that user; or, if you know where the file is from,"
-            f" `chown {euid} {where}`."
+            f" opens its own alone. Run it as that user{otherwise}"
         )
     if mode & stat.S_IWOTH:
         return (
