@@ -205,6 +205,35 @@ async def _events(it: Bank) -> str:
     return "\n".join(told)
 
 
+async def test_what_was_hidden_before_another_payload_is_hidden_after_it(tmp_path: Path) -> None:
+    """The answer of then quotes the payload of then, which today's payload knows nothing of."""
+
+    async def charge(call: Call) -> Answer:
+        return Answer(200, json.dumps({"note": f"charged {call.payload['card']}"}).encode())
+
+    async with bank(tmp_path, ["/card"]) as it:
+        it.app.handlers["charge"] = charge
+        posted = await it.of.post(it.app.at("charge"), "charge", {"card": CANARY})
+        run_id = posted.json()["runId"]
+        operator = it.people["operate"]
+        order = {"action": "rerun", "payload": {"card": OTHER}, "reason": "a typo"}
+        done = await operator.post(f"/api/v1/runs/{run_id}/actions", json=order)
+        assert done.status_code == 202, done.text
+        path = f"/api/v1/steps/{run_id}"
+
+        async def completed() -> bool:
+            found = (await operator.get(f"/api/v1/runs/{run_id}")).json()["run"]
+            return (found["status"], found["generation"]) == ("completed", 2)
+
+        await eventually_async(completed)
+        looks = ("response", "response?generation=1", "response?generation=2",
+                 "attempts/1/response", "attempts/2/response", "outcome")  # fmt: skip
+        for look in looks:
+            found = await operator.get(f"{path}/{look}")
+            assert (found.status_code, "***" in found.text) == (200, True), found.text
+            hidden(found.text)
+
+
 async def test_an_admin_may_ask_for_all_of_it_and_that_is_kept(tmp_path: Path) -> None:
     """Others are refused, in words; both are in the audit. Nobody else's rules and no range show a
     part of it."""

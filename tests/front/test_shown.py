@@ -7,6 +7,7 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
+from msgspec.structs import replace
 
 from engine.core.access.token import Role
 from engine.core.errors import Problem, Refused
@@ -17,6 +18,7 @@ from engine.front.api import read
 from engine.front.api.context import Front
 from engine.ports.caller import SMALL_BYTES_MAX
 from engine.ports.store import Body, Larger
+from engine.ports.views import AttemptRecord
 from engine.process.costly import CostlyWork
 from engine.runs.open.callers import Recorded
 
@@ -46,6 +48,8 @@ class Desk:
 
     def __init__(self, *rules: str, payload: object = None) -> None:
         self.payload = Body("S", 1, json.dumps(payload).encode())
+        self.earlier: dict[int, Body] = {}
+        """Payloads that another was set for, by their numbers."""
         self.room = Room()
         spec = StepSpec("w", "k", "http://a/", "http://a/", "s", b"")
         self.step = Step("S", "R", None, 0, 0, spec, 0, 0)
@@ -53,7 +57,12 @@ class Desk:
         stub = SimpleNamespace(
             registry=SimpleNamespace(redactions=_Redactions(redactions)),
             costly=CostlyWork(),
-            views=SimpleNamespace(client_of=self.client_of, body=self.body),
+            views=SimpleNamespace(
+                client_of=self.client_of,
+                body=self.body,
+                step=self.found,
+                payload_number=self.payload_number,
+            ),
             engine=SimpleNamespace(
                 memory=SimpleNamespace(client_of=lambda run_id: None),
                 budget=SimpleNamespace(replies=self.room),
@@ -64,10 +73,21 @@ class Desk:
     async def client_of(self, run_id: str) -> str:
         return "shop"
 
-    async def body(self, *_: object, answer: bool, bytes_max: int = 1 << 30) -> Body | Larger:
+    async def body(
+        self, step_id: str, number: int, *, answer: bool, bytes_max: int = 1 << 30
+    ) -> Body | Larger:
         assert not answer
-        size = len(self.payload.data)
-        return self.payload if size <= bytes_max else Larger(size)
+        payload = self.earlier.get(number, self.payload)
+        size = len(payload.data)
+        return payload if size <= bytes_max else Larger(size)
+
+    async def found(self, step_id: str) -> tuple[Step, list[AttemptRecord]]:
+        """Its first attempt was of its first generation, its second of the third."""
+        return self.step, [AttemptRecord("S", 1, 1, 0, 1), AttemptRecord("S", 2, 3, 0, 1)]
+
+    async def payload_number(self, step_id: str, generation: int) -> int | None:
+        kept = {*self.earlier, self.step.payload_generation}
+        return max((number for number in kept if number <= generation), default=None)
 
     async def shown(self, body: Body) -> Any:
         """What of a body is shown, read as JSON."""
@@ -89,6 +109,23 @@ async def test_an_answer_is_shown_without_what_its_payload_hides(fill: int) -> N
     assert desk.room.taken == 0
     found = await read.shown_body(desk.front, desk.step, desk.payload)
     assert json.loads(found.data)["card"] == "***"
+
+
+@pytest.mark.parametrize("number", [1, -2])
+async def test_an_earlier_answer_is_shown_without_what_its_own_payload_hides(number: int) -> None:
+    """Also a result that was set, when another payload has been set since. Where that of then is
+    not kept nothing is shown; an answer to today's is masked by today's."""
+    desk = Desk("/card", payload={"card": "today"})
+    desk.step.generation = desk.step.payload_generation = 3
+    quoting = {"told": f"no {CANARY}", "other": "not today", "fine": 2}
+    early = replace(answer(quoting), number=number)
+    assert (await read.shown_body(desk.front, desk.step, early)).data == b'"***"'
+    desk.earlier[1] = Body("S", 1, json.dumps({"card": CANARY}).encode())
+    assert await desk.shown(early) == {"told": "***", "other": "not today", "fine": 2}
+    late = replace(answer(quoting), number=2)
+    assert (await desk.shown(late))["other"] == "***"
+    unknown = replace(answer(quoting), number=9)
+    assert (await read.shown_body(desk.front, desk.step, unknown)).data == b'"***"'
 
 
 async def test_of_who_hides_nothing_the_body_is_the_same_object() -> None:

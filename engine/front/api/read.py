@@ -393,7 +393,7 @@ async def shown_body(front: Front, step: Step, body: Body) -> Body:
     redaction = front.registry.redactions.of(await _client_of(front, step))
     if redaction is None:
         return body
-    values = await _hidden_of(front, step, redaction) if body.answer else ()
+    values = await _hidden_of(front, step, body.number, redaction) if body.answer else ()
     steps = redaction.shown(
         body.data,
         body.content_type,
@@ -405,9 +405,15 @@ async def shown_body(front: Front, step: Step, body: Body) -> Body:
     return body if data is body.data else replace(body, data=data)
 
 
-async def _hidden_of(front: Front, step: Step, redaction: Redaction) -> Sequence[str] | None:
-    """What of a step's payload is hidden; None: it cannot be told. Raises Refused."""
-    read = partial(front.views.body, step.id, step.payload_generation, answer=False)
+async def _hidden_of(
+    front: Front, step: Step, answer: int, redaction: Redaction
+) -> Sequence[str] | None:
+    """What is hidden of the payload that an answer may quote; None: it cannot be told. Raises
+    Refused."""
+    number = await _payload_behind(front, step, answer)
+    if number is None:
+        return None
+    read = partial(front.views.body, step.id, number, answer=False)
     found = await read(bytes_max=SMALL_BYTES_MAX)
     room = None
     if isinstance(found, Larger):
@@ -420,6 +426,19 @@ async def _hidden_of(front: Front, step: Step, redaction: Redaction) -> Sequence
     finally:
         if room is not None:
             room.give_back()
+
+
+async def _payload_behind(front: Front, step: Step, answer: int) -> int | None:
+    """The number of the payload that an answer was given to, which need not be today's; None: it
+    is not kept any more."""
+    if step.payload_generation == 1:
+        return 1  # there has been no other
+    generation: int | None = -answer  # of a result that was set
+    if answer > 0:
+        found = await front.views.step(step.id)
+        attempts = () if found is None else found[1]
+        generation = next((it.generation for it in attempts if it.number == answer), None)
+    return generation and await front.views.payload_number(step.id, generation)
 
 
 async def shown_outcome(front: Front, result: Result) -> Result:

@@ -96,6 +96,15 @@ def quoted_in_an_answer(bug: Planting) -> None:
 
 
 @plant(
+    "an earlier answer quotes what its own payload hides",
+    by=(PROPERTY,),
+    test=f"{SHOWN}test_an_earlier_answer_is_shown_without_what_its_own_payload_hides",
+)
+def masked_by_todays_payload(bug: Planting) -> None:
+    bug.rewrite(read._payload_behind, "if step.payload_generation == 1:", "if True:")
+
+
+@plant(
     "reasons are recorded as they came",
     by=(PROPERTY,),
     test="tests/call/test_redacted.py::test_a_reason_is_masked_before_anybody_has_it",
