@@ -51,9 +51,9 @@ def test_the_causes_below_the_failure_are_opened_too() -> None:
 
 
 def test_a_step_deeper_down_opens_those_above_it() -> None:
-    """Only they can post it again."""
+    """Only they can post it again; with what was cancelled when they failed."""
     driven = unhandled(deep=True)
-    assert sorted(driven.act(Action.RETRY, "worse")) == ["bad", "root", "worse"]
+    assert sorted(driven.act(Action.RETRY, "worse")) == ["bad", "beside", "root", "worse"]
 
 
 def test_a_nested_workflow_that_is_paused() -> None:

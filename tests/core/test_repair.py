@@ -80,6 +80,71 @@ def test_steps_between_it_and_the_paused_one_run_again() -> None:
     assert driven.end("root", OK).state is StepState.COMPLETED
 
 
+def failed_below(*failed: str, running: bool = False) -> Driven:
+    """A run that is paused: its workflow `mid` failed when these steps of it had, and `open`,
+    another step of that, was cancelled with it (`running`: its call is still in flight)."""
+    driven = started(retry=ONE_TRY)
+    driven.begin(spec("mid", retry=ONE_TRY))
+    driven.post("open", "mid")
+    for name in failed:
+        driven.whole(spec(name, retry=ONE_TRY), "mid", outcome=BAD)
+    if running:
+        driven.start("open")
+    driven.end("mid", LETS_OUT)
+    driven.end("root", BAD)
+    assert driven.step().pause_reason is PauseReason.UNHANDLED_FAILURE
+    return driven
+
+
+@pytest.mark.parametrize("action", [SET, Action.RETRY])
+def test_what_was_cancelled_with_the_steps_between_runs_again(action: Action) -> None:
+    """Else the step between would be told of that as of a failure, and compensate."""
+    driven = failed_below("bad")
+    assert driven.states()["open"] == "cancelled"
+    driven.act(action, "bad") if action is Action.RETRY else driven.repair(action, "bad")
+    driven.start()
+    driven.begin(spec("mid", retry=ONE_TRY))
+    for name in ("open", "bad") if action is Action.RETRY else ("open",):
+        driven.whole(name, "mid")
+    driven.end("mid", OK)
+    assert driven.end("root", OK).state is StepState.COMPLETED
+    assert set(driven.states().values()) == {"completed"}
+
+
+def test_it_stays_paused_while_a_failure_beside_it_stands() -> None:
+    """Below the step between, too; when that is mended it is opened, and the run goes on."""
+    driven = failed_below("one", "two")
+    assert driven.repair(SET, "two") == ["two"]
+    assert driven.step().pause_reason is PauseReason.UNHANDLED_FAILURE
+    assert driven.states()["mid"] == "failed"
+    assert sorted(driven.repair(SET, "one")) == ["mid", "one", "open", "root"]
+    assert driven.states()["root"] == "backing-off"
+
+
+def test_it_stays_paused_while_a_step_is_still_being_cancelled() -> None:
+    """A moment later that stands cancelled. Retried then, it goes on."""
+    driven = failed_below("bad", running=True)
+    assert driven.step("open").cancel_asked
+    driven.repair(SET, "bad")
+    assert driven.step().pause_reason is PauseReason.UNHANDLED_FAILURE
+    driven.end("open", BAD)
+    assert driven.states()["open"] == "cancelled"
+    assert sorted(driven.act(Action.RETRY, "mid")) == ["mid", "open", "root"]
+
+
+def test_a_step_between_that_has_completed_stays_so() -> None:
+    """It has handled the failure; who was told of that too and is paused goes on."""
+    driven = started(retry=ONE_TRY)
+    driven.begin(spec("mid", retry=ONE_TRY))
+    driven.whole(spec("bad", retry=ONE_TRY), "mid", outcome=BAD)
+    driven.end("mid", OK)
+    driven.flight().known_failure = driven.id("bad")
+    driven.end("root", BAD)
+    assert driven.step().pause_reason is PauseReason.UNHANDLED_FAILURE
+    assert sorted(driven.repair(SET, "bad")) == ["bad", "root"]
+    assert (driven.states()["mid"], driven.step("mid").generation) == ("completed", 1)
+
+
 def test_a_run_that_has_failed_stays_so_until_it_is_retried() -> None:
     """And the retry does not take the result away again, as it does the failure's cause."""
     driven = started(retry=ONE_TRY)

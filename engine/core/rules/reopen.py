@@ -42,14 +42,25 @@ def paused_above(run: Run, step: Step) -> Step | None:
 
 def opened_below(run: Run, failed: Step) -> set[str]:
     """The failure of a paused step is opened: with what made it fail, and what was cancelled with
-    it. What has not ended is left alone."""
+    it or with what is opened above it. What has not ended is left alone."""
     opened: set[str] = set()
     for id in (failed.id, *_causes(failed, run)):
         opened.update(o for o in (id, *ancestors(run, run.steps[id])) if run.steps[o].ended)
     for step in run.below(failed.id):  # parents before their children
         if step.state is StepState.CANCELLED and step.parent_id in opened:
             opened.add(step.id)
-    return opened
+    return opened | cancelled_with(run, opened)
+
+
+def cancelled_with(run: Run, failed: set[str]) -> set[str]:
+    """What was cancelled because these failed: called again, they would be told of that as of a
+    failure."""
+    found: set[str] = set()
+    for step in run.steps.values():  # parents come before their children
+        was_cancelled = step.state is StepState.CANCELLED and step.cause_id in failed
+        if was_cancelled and (step.parent_id in failed or step.parent_id in found):
+            found.add(step.id)
+    return found
 
 
 def reopen(change: Change, ended: set[str], rerun: set[str], now: int) -> None:

@@ -16,7 +16,7 @@ from engine.core.events import Actor, Cancelled, PayloadSet, Reopened, ResultSet
 from engine.core.machine import Change
 from engine.core.model import Run, Step, StepState
 from engine.core.rules.attempt import after_end
-from engine.core.rules.reopen import STANDS, ancestors, paused_above, reopen
+from engine.core.rules.reopen import STANDS, ancestors, cancelled_with, paused_above, reopen
 
 REPAIRS_PER_STEP_MAX = 20
 """Each is kept with the step. Who needs more sets by hand what a program should."""
@@ -79,17 +79,22 @@ def set_result(change: Change, step: Step, act: str, by: By) -> None:
     )
     after_end(change, step, now)
     if paused is not None:
-        between = {id for id in ancestors(run, step) if run.steps[id].ended}
-        if not _another_stands(run, paused, between | {step.id}):
-            reopen(change, between, set(), now)
+        between = {id for id in ancestors(run, step) if run.steps[id].state in STANDS}
+        opened = between | cancelled_with(run, between)
+        if not _another_stands(run, {paused.id} | between, opened):
+            reopen(change, opened, set(), now)
             change.do(Resumed(now, paused.id, fresh=True))
 
 
-def _another_stands(run: Run, paused: Step, mended: set[str]) -> bool:
-    """Whether there is a failure below the paused step that nobody has mended: told of that, its
-    function would perhaps compensate, and end, before a person has come to it."""
-    children = (run.steps[id] for id in run.children.get(paused.id, ()))
-    return any(child.state in STANDS and child.id not in mended for child in children)
+def _another_stands(run: Run, called: set[str], opened: set[str]) -> bool:
+    """Whether there is a failure below these, which would be called again, that nobody has mended:
+    told of that, a function would perhaps compensate, and end, before a person has come to it."""
+    for step in run.steps.values():
+        if step.parent_id in called and step.state in STANDS and step.id not in opened:
+            return True
+        if step.cancel_asked and step.cause_id in called:  # it is cancelled in a moment
+            return True
+    return False
 
 
 def check_payload(run: Run, step_id: str | None) -> None:

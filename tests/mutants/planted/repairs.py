@@ -18,9 +18,21 @@ RUNS = "tests/runs/test_repair.py::test_"
 def resumed_with_a_failure_left(bug: Planting) -> None:
     bug.rewrite(
         repair._another_stands,
-        "any(child.state in STANDS and child.id not in mended for child in children)",
-        "False",
+        "if step.parent_id in called and step.state in STANDS and step.id not in opened:",
+        "if False:",
     )
+
+
+@plant("only what stands right below the paused step keeps it so", by=(PROPERTY,),
+       test=f"{CORE}it_stays_paused_while_a_failure_beside_it_stands")  # fmt: skip
+def resumed_with_a_failure_left_deeper(bug: Planting) -> None:
+    bug.rewrite(repair.set_result, "{paused.id} | between, opened", "{paused.id}, opened")
+
+
+@plant("what was cancelled with a step is not opened with it", by=(PROPERTY,),
+       test=f"{CORE}what_was_cancelled_with_the_steps_between_runs_again")  # fmt: skip
+def cancelled_stays_so(bug: Planting) -> None:
+    bug.rewrite(reopen.cancelled_with, "found.add(step.id)", "pass")
 
 
 @plant("a retry takes a result away that was set", by=(PROPERTY,),
