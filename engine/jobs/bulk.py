@@ -145,10 +145,14 @@ class Bulk:
 
     async def _known_job(self, asked: JobOrder, key: str) -> Job | None:
         """The job that was begun with this key. Raises Refused if it is another one."""
-        found = await self._store.job_of_key(asked.only, key)
-        if found is None:
+        name = asked.only, key
+        here = (it for it in self._jobs.values() if (it.asked.only, it.asked.key) == name)
+        under_way = next(here, None)
+        kept = await self._store.job_of_key(asked.only, key)
+        job = under_way or kept
+        if job is None:
             return None
-        job, begun = self._jobs.get(found.id, found), found.asked
+        begun = job.asked
         if (begun.action, begun.q, begun.move, begun.first) != (
             asked.action, asked.q, asked.move, asked.first,
         ):  # fmt: skip
@@ -157,6 +161,8 @@ class Bulk:
                 f"With this key the job {job.id} was begun, which is another: {begun.action} of"
                 f" {begun.q!r}.",
             )
+        if kept is None:  # whoever began it has hung up before it was durable
+            await self._store.record(job).wait()
         return job
 
     async def _begin(self, asked: JobOrder) -> Job:

@@ -10,8 +10,9 @@ from engine.core.access.token import Role, Token
 from engine.core.errors import Problem, Refused
 from engine.jobs import bulk
 from engine.jobs.bulk import KEPT_MS
+from engine.ports.jobs import CameTo, Job
 from engine.wire import BulkAnswer
-from tests.front.desk import Desk, many, working
+from tests.front.desk import Desk, Shelved, Written, many, working
 
 CI = Token("ci", b"d" * 32, Role.OPERATE)
 
@@ -43,6 +44,52 @@ async def test_a_job_goes_on_where_it_was(autojump_clock: object) -> None:
     async with working(desk):
         assert (await desk.ask("once")).id == begun.id
         assert (await desk.refusal("once", first=1)).problem is Problem.KEY_REUSED
+
+
+class Late(Written):
+    """What is kept some seconds later."""
+
+    def __init__(self) -> None:
+        self.at = trio.current_time() + 3
+
+    async def wait(self) -> None:
+        await trio.sleep_until(self.at)
+
+
+class Slow(Shelved):
+    """A store in which a job is found when the commit with it is over."""
+
+    commit: Late | None = None
+
+    def record(self, job: Job, came_to: CameTo | None = None) -> Written:
+        super().record(job, came_to)
+        if self.commit is None:
+            self.commit = Late()
+        return self.commit
+
+    async def job_of_key(self, only: str | None, key: str) -> Job | None:
+        found = await super().job_of_key(only, key)
+        is_there = self.commit is not None and trio.current_time() >= self.commit.at
+        return found if is_there else None
+
+
+async def test_one_key_begins_one_job_though_its_caller_hangs_up(autojump_clock: object) -> None:
+    """Who asks again, before the job that was begun is durable, is told of that, when it is."""
+    desk = many(2)
+    desk.store = Slow()
+    desk.bulk = desk.engine()
+    async with working(desk):
+        asked_at = trio.current_time()
+        with trio.move_on_after(1) as hung_up:
+            await desk.ask("once")
+        assert hung_up.cancelled_caught
+        with pytest.raises(Refused, match="another"):
+            await desk.ask("once", q="is:paused")
+        begun = await desk.ask("once")
+        assert trio.current_time() - asked_at == 3
+        assert (await desk.ended(begun.id)).done == 2
+    assert await desk.jobs() == [begun.id]
+    assert len(desk.acts) == 2
 
 
 async def test_an_abort_is_not_forgotten(autojump_clock: object) -> None:
