@@ -98,6 +98,8 @@ class Windows:
         would silence alerts until then."""
         before = remembered or Remembered()
         self._sent = deque((at for at in before.sent if at <= now), maxlen=PER_HOUR_MAX)
+        self._sent_of = deque([""] * len(self._sent), maxlen=PER_HOUR_MAX)
+        """Of whose runs each was; a restart forgets it."""
         self._incidents = {(it.rule, it.latest.cause): _by(it, now) for it in before.incidents}
 
     # -- what is heard and seen ----------------------------------------------------------------
@@ -154,7 +156,7 @@ class Windows:
 
     def _incident(self, trouble: Trouble, now: int) -> Incident:
         key = (trouble.rule, trouble.cause)
-        is_many = trouble.rule not in OF_ENGINE and len(self._incidents) >= INCIDENTS_MAX
+        is_many = _is_of_runs(trouble.rule) and len(self._incidents) >= INCIDENTS_MAX
         if key not in self._incidents and is_many:
             key = (trouble.rule, OTHERS)
         it = self._incidents.get(key)
@@ -172,7 +174,7 @@ class Windows:
         room = PER_HOUR_MAX - len(self._sent)
         found = min(
             ((telling, it) for telling, it in self._due(now) if room > _kept_from(it.rule)),
-            key=lambda each: (_RANKS[each[1].rule], each[0] is Telling.OVER, -each[1].last_at),
+            key=lambda each: self._urgency(*each),
             default=None,
         )
         if found is None:
@@ -182,10 +184,18 @@ class Windows:
         first_sent = self._sent[0] if self._sent else now
         return Alert(telling, it, first_sent + HOUR_MS if is_last else None)
 
+    def _urgency(self, telling: Telling, it: Incident) -> tuple[int, bool, int, int, int]:
+        """The least goes first. Clients take turns: one of a thousand causes silences no other."""
+        rank = _RANKS[it.rule]
+        if not _is_of_runs(it.rule):
+            return (rank, telling is Telling.OVER, 0, 0, -it.last_at)
+        told = self._sent_of.count(_client(it))
+        return (len(_RANKS), telling is Telling.OVER, told, rank, -it.last_at)
+
     def said(self, alert: Alert, id: str, now: int) -> None:
         """It is recorded, under this id."""
-        self._sent.append(now)
         incident = alert.incident
+        self._note_sent(now, _client(incident))
         if alert.telling is Telling.OVER:
             incident.over_said_at = now
             incident.end()
@@ -198,8 +208,12 @@ class Windows:
         self._forget(now)
         if len(self._sent) == PER_HOUR_MAX:
             return self._sent[0] + HOUR_MS
-        self._sent.append(now)
+        self._note_sent(now, "")
         return None
+
+    def _note_sent(self, now: int, client: str) -> None:
+        self._sent.append(now)
+        self._sent_of.append(client)
 
     def held_back(self, now: int) -> int:
         """Alerts that would be sent but for the limit of an hour."""
@@ -230,6 +244,7 @@ class Windows:
     def _forget(self, now: int) -> None:
         while self._sent and self._sent[0] + HOUR_MS <= now:
             self._sent.popleft()
+            self._sent_of.popleft()
         for key, it in list(self._incidents.items()):
             if not it.count and _passed(it.said_at, now) and _passed(it.over_said_at, now):
                 del self._incidents[key]
@@ -264,4 +279,13 @@ def _passed(at: int | None, now: int) -> bool:
 
 def _kept_from(rule: Rule) -> int:
     """How much of the hour's room this rule must leave."""
-    return 0 if rule in OF_ENGINE else KEPT_FOR_ENGINE
+    return KEPT_FOR_ENGINE if _is_of_runs(rule) else 0
+
+
+def _is_of_runs(rule: Rule) -> bool:
+    """Of which there may be as many as clients like."""
+    return rule not in OF_ENGINE or rule is Rule.LATE
+
+
+def _client(it: Incident) -> str:
+    return str(it.latest.facts.get("client", ""))

@@ -237,6 +237,24 @@ def test_what_is_new_goes_before_what_waits(many: int) -> None:
     assert said(windows, fresh)[:1] == [(FIRST, "fresh", 1, 1)]
 
 
+def test_clients_take_turns() -> None:
+    """Whose causes are a thousand, and later, does not keep another's only one from being told."""
+    windows = Windows()
+    windows.note(Trouble(Rule.FAILED, "ill", {"client": "bank"}), 0)
+    for n in range(500):
+        windows.note(Trouble(Rule.PAUSED, f"c{n}", {"client": "shop"}), 1)
+    assert [cause for _, cause, _, _ in said(windows, 1)].index("ill") <= 1
+
+
+def test_late_runs_leave_room_for_a_full_disk() -> None:
+    """They are looked at, as it is, but there may be as many as clients like."""
+    windows = Windows()
+    windows.see(Rule.LATE, [Trouble(Rule.LATE, f"w{n}") for n in range(40)], 0)
+    assert len(said(windows, 0)) == 15
+    windows.note(Trouble(Rule.DISK, "disk"), 1)
+    assert said(windows, 1) == [(FIRST, "disk", 1, 1)]
+
+
 def test_what_goes_on_is_not_told_again_beside_many_causes() -> None:
     """Of what is looked at there are few: they are told apart, however many runs fail."""
     windows = Windows()

@@ -69,11 +69,11 @@ def act_of(route: Route[Any], names: Mapping[str, str], body: bytes) -> Act | No
 
 
 def _action(asked: object) -> str:
-    """Its name of today; what is none is told as it is."""
+    """Its name of today; what is none is one kind: who asks could make up names without end."""
     try:
         return Action(str(asked)).value
     except ValueError:
-        return str(asked)
+        return "?"
 
 
 def _members(body: bytes) -> dict[str, Any]:

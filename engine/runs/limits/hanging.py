@@ -13,7 +13,8 @@ from typing import Protocol
 from engine.runs.limits.concurrency import ClientCalls
 
 OF_A_CLIENT = 4
-"""A client with an `in_flight_max` may have one part of so many: another finds room beside it."""
+"""A client with an `in_flight_max` may have one part of so many, and of those that one host may
+have: all of them may count again in one moment, and others must find room beside them there."""
 
 
 class MayHang(Protocol):
@@ -25,9 +26,10 @@ class MayHang(Protocol):
 class Hanging:
     """How many there are, and who keeps its place for want of room among them."""
 
-    def __init__(self, most: int) -> None:
+    def __init__(self, most: int, at_host: int) -> None:
+        """`at_host`: as many as may be in flight at one host."""
         self.most = most
-        self.of_client_max = max(1, most // OF_A_CLIENT)
+        self.of_client_max = max(1, min(most, at_host) // OF_A_CLIENT)
         self.count = 0
         self.kept: dict[MayHang, None] = {}
         """Whose posts hang too, and who have their places all the same; in their order."""

@@ -59,7 +59,7 @@ class AttemptPlaces:
     ) -> None:
         self.limited = LimitedCalls(clients)
         self.at_hosts = HostPlaces(in_flight_max, per_host_max, self.limited)
-        self.hanging = Hanging(hanging_max)
+        self.hanging = Hanging(hanging_max, per_host_max)
         self.gates = Gates(self.at_hosts, warn)
         self.workflows = (
             Places(sys.maxsize, workflows_per_host_max) if workflows_per_host_max else None

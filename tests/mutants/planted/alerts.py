@@ -32,7 +32,7 @@ def no_window(bug: Planting) -> None:
 @plant("alerts without a limit of the hour", by=(PROPERTY,),
        test=f"{WINDOWS}twenty_an_hour_in_all")  # fmt: skip
 def no_limit_of_the_hour(bug: Planting) -> None:
-    bug.rewrite(Windows.said, "self._sent.append(now)", "pass")
+    bug.rewrite(Windows._note_sent, "self._sent.append(now)", "pass")
 
 
 @plant("failures take all the room of the hour", by=(PROPERTY,),

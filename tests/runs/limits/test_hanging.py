@@ -20,6 +20,7 @@ from engine.core.rules.action import Action
 from engine.ports.caller import Invocation
 from engine.ports.registry import ANY_CLIENT, Clients
 from engine.runs.limits.bounds import EngineLimits
+from engine.runs.limits.hanging import Hanging
 from engine.runs.open.callers import Recorded, Result, Wait
 from engine.runs.open.late import CLOSED, EVERY_S, GRACE_S
 from engine.telemetry.run_log import NOBODY
@@ -273,6 +274,13 @@ async def test_a_client_with_a_limit_leaves_others_room_to_hang(autojump_clock, 
         await all_completed(it, 6)
         assert trio.current_time() - began == pytest.approx(5, abs=0.1)
         assert len([call for _, call in it.caller.calls if call.client == "bank"]) == 12
+
+
+def test_what_one_client_may_have_hanging() -> None:
+    """A quarter of what may hang in all, or of what may be in flight at one host."""
+    assert Hanging(4_096, 512).of_client_max == 128
+    assert Hanging(8, 512).of_client_max == 2
+    assert Hanging(4_096, 2).of_client_max == 1
 
 
 async def test_a_limit_that_comes_counts_those_that_hang(autojump_clock, path: Path) -> None:
