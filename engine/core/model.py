@@ -183,7 +183,8 @@ class Step(Struct):
     @property
     def set_by(self) -> Repair | None:
         """By what its outcome was set; None: it has none, or its endpoint answered it."""
-        return self.repairs[-1] if self.ended and self.answer_attempt < 0 else None
+        was_set = self.ended and self.answer_attempt == -self.generation  # not one before
+        return self.repairs[-1] if was_set else None
 
     @property
     def own_key(self) -> str:

@@ -200,6 +200,18 @@ def test_a_parent_that_waits_is_called() -> None:
     assert driven.states()["root"] == "completed"
 
 
+@pytest.mark.parametrize("step", ["root", "a"])
+def test_a_later_generation_was_not_set(step: str) -> None:
+    """Cancelled, it ends with nothing; what the one before was given is not its outcome."""
+    driven = started("a", retry=ONE_TRY)
+    driven.repair(SET, step)
+    driven.end("a") if step == "root" else driven.end("root")
+    driven.act(Action.RERUN, step)
+    driven.act(Action.CANCEL)
+    assert (driven.step(step).state, driven.step(step).generation) == (StepState.CANCELLED, 2)
+    assert driven.step(step).set_by is None
+
+
 @pytest.mark.parametrize("outcome", [None, OK, BAD])
 def test_the_run_itself(outcome: Answered | None) -> None:
     """At work, completed or failed: its callers get that answer. What is open below it goes on, as

@@ -260,6 +260,22 @@ async def test_not_utf_8_and_a_text(shop: Client) -> None:
         assert (raw.content, raw.headers["atomic-content-type"]) == (b"<ok/>", "application/xml")
 
 
+async def test_a_generation_that_was_cancelled_has_no_answer(shop: Client) -> None:
+    """Not the result that was set for the one before it."""
+    async with application(broken=broken) as app:
+        run_id = await started(shop, app.at("broken"), retry=SLOW_RETRY)
+        await shop.wait_run(run_id, "backing-off")
+        await shop.act(run_id, "set-result", step=run_id, reason="so", result=1)
+        await shop.act(run_id, "rerun", payload={}, reason="so")
+        await shop.wait_run(run_id, "backing-off")
+        await shop.act(run_id, "cancel")
+        at = f"/api/v1/steps/{run_id}/response"
+        assert (await shop.get(f"{at}?generation=1")).content == b"1"
+        document = is_problem(await shop.get(f"{at}?generation=2"), 404, "not-found")
+        assert document["detail"] == "Generation 2 was cancelled: it has no answer."
+        assert (await shop.get(at)).content == b'{"error": "card declined"}', "of the last attempt"
+
+
 async def test_asked_twice_with_a_key(shop: Client) -> None:
     """The second answer says so; with another result it is refused."""
     async with application(broken=broken) as app:

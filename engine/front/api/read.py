@@ -326,6 +326,8 @@ async def response(
         of_it = [it for it in outcomes if (it.step_id, it.generation) == (step_id, asked)]
         if not of_it:
             raise Refused(Problem.NOT_FOUND, f"Generation {asked} of the step has no outcome.")
+        if of_it[0].state == StepState.CANCELLED:  # what answered is that of one before
+            raise Refused(Problem.NOT_FOUND, f"Generation {asked} was cancelled: it has no answer.")
         attempt = of_it[0].answer_attempt
     elif number is not None:
         if not 1 <= whole_number(number) <= found.attempts:

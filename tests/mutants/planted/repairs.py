@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from engine.core.below import as_it_failed
+from engine.core.model import Step
 from engine.core.rules import reopen, repair
 from engine.runs.acts import carry_out
 from engine.store.commit import _other_bodies
@@ -33,6 +34,15 @@ def resumed_with_a_failure_left_deeper(bug: Planting) -> None:
        test=f"{CORE}what_was_cancelled_with_the_steps_between_runs_again")  # fmt: skip
 def cancelled_stays_so(bug: Planting) -> None:
     bug.rewrite(reopen.cancelled_with, "found.add(step.id)", "pass")
+
+
+@plant("a later generation ends with what one before was given", by=(PROPERTY,),
+       test=f"{CORE}a_later_generation_was_not_set")  # fmt: skip
+def set_for_ever(bug: Planting) -> None:
+    assert Step.set_by.fget is not None
+    bug.rewrite(
+        Step.set_by.fget, "self.answer_attempt == -self.generation", "self.answer_attempt < 0"
+    )
 
 
 @plant("a retry takes a result away that was set", by=(PROPERTY,),
