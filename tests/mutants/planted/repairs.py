@@ -39,10 +39,8 @@ def cancelled_stays_so(bug: Planting) -> None:
 @plant("a later generation ends with what one before was given", by=(PROPERTY,),
        test=f"{CORE}a_later_generation_was_not_set")  # fmt: skip
 def set_for_ever(bug: Planting) -> None:
-    assert Step.set_by.fget is not None
-    bug.rewrite(
-        Step.set_by.fget, "self.answer_attempt == -self.generation", "self.answer_attempt < 0"
-    )
+    set_by = vars(Step)["set_by"].fget
+    bug.rewrite(set_by, "self.answer_attempt == -self.generation", "self.answer_attempt < 0")
 
 
 @plant("a retry takes a result away that was set", by=(PROPERTY,),
