@@ -129,7 +129,8 @@ def bulk_of(
     store: SqliteStore, views: Views, registry: Registry, engine: Engine, clock: SystemClock
 ) -> Bulk:
     """Bulk jobs."""
-    log, jobs = logger(), SqliteJobs(store)
+    log = logger()
+    jobs = SqliteJobs(store, log.error)
     return Bulk(views.runs, jobs, engine, registry, clock, log.info, log.warning, log.error)
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from engine.core.errors import RefusedForDamage
 from engine.core.events import Actor
 from engine.core.filter import parse
 from engine.core.model import Move
@@ -18,7 +19,7 @@ from engine.store.sqlite.views import filter as filters
 from engine.store.sqlite.views.jobs import SqliteJobs
 from engine.store.sqlite.views.views import SqliteViews
 from tests.store.faults import Disk
-from tests.store.support import new_run, rows, store_at
+from tests.store.support import change_file, new_run, rows, store_at
 
 ORDER = JobOrder(
     Action.RETARGET, "is:live", 7, 20, Actor("ada (ci)", "::1"), "why", Move("http://a/", "http://b/"),
@@ -71,6 +72,27 @@ async def test_jobs_are_found_by_whose_they_are(path: Path) -> None:
             assert found is not None
             assert found.id == id
         assert await jobs.job_of_key("sho", "k") is None
+
+
+@pytest.mark.parametrize("bad", ["{}", "no JSON", '{"id": 1}'])
+async def test_a_record_that_cannot_be_read_keeps_nobody_from_the_others(
+    path: Path, bad: str
+) -> None:
+    """The log says so, once; whoever asks for it, or for one with its key, is told so."""
+    async with store_at(path) as store:
+        for id in ("J1", "J2", "J3"):
+            await SqliteJobs(store).record(a_job(id, key=id)).wait()
+    change_file(path, f"UPDATE job SET record = '{bad}' WHERE id = 'J2'")
+    logged: list[tuple[str, str]] = []
+    async with store_at(path) as store:
+        jobs = SqliteJobs(store, lambda event, job, why: logged.append((event, job)))
+        assert [job.id for job in await jobs.under_way()] == ["J1", "J3"]
+        assert [job.id for job in await jobs.jobs(None, None, 2)] == ["J3", "J1"]
+        assert [job.id for job in await jobs.jobs(None, None, 1)] == ["J3"]
+        for call in (jobs.job("J2"), jobs.job_of_key(None, "J2")):
+            with pytest.raises(RefusedForDamage, match="bulk job J2 cannot be read"):
+                await call
+    assert logged == [("bulk-job-unreadable", "J2")]
 
 
 async def test_a_job_goes_with_all_of_its_runs(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -287,7 +287,7 @@ SELECT count(*) FROM (SELECT 1 FROM step WHERE wake_at > 0 AND wake_at < ? LIMIT
 SELECT count(*) FROM (SELECT 1 FROM step WHERE wake_at > 0 AND wake_at < 1 << 62 LIMIT 10000);
 
 -- jobs_under_way: bulk jobs that have not ended
-SELECT record FROM job WHERE ended_at IS NULL ORDER BY id;
+SELECT id, record FROM job WHERE ended_at IS NULL ORDER BY id;
 
 -- jobs_kept: those that have
 SELECT id, client, total, ended_at FROM job WHERE ended_at IS NOT NULL ORDER BY ended_at, id;
@@ -296,14 +296,14 @@ SELECT id, client, total, ended_at FROM job WHERE ended_at IS NOT NULL ORDER BY 
 SELECT job_id FROM job_run WHERE job_id > ? ORDER BY job_id LIMIT 1;
 
 -- job: one of them
-SELECT record FROM job WHERE id = ?;
+SELECT id, record FROM job WHERE id = ?;
 
 -- job_of_key: the one that was begun with this key
-SELECT record FROM job WHERE key = ? AND client IS ? ORDER BY id DESC LIMIT 1;
+SELECT id, record FROM job WHERE key = ? AND client IS ? ORDER BY id DESC LIMIT 1;
 
 -- jobs: the latest first, from just behind one
-SELECT record FROM job WHERE (?1 IS NULL OR client = ?1) AND (?2 IS NULL OR id < ?2)
-ORDER BY id DESC LIMIT ?3;
+SELECT id, record FROM job WHERE (?1 IS NULL OR client = ?1) AND (?2 IS NULL OR id < ?2)
+ORDER BY id DESC;
 
 -- job_to_do: runs of a job whose turn has not come
 SELECT run_id, if_rev FROM job_run WHERE job_id = ? AND run_id > ? AND at IS NULL

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
 from typing import TypeVar
 
 import msgspec
 
+from engine.core.errors import Problem, RefusedForDamage
 from engine.core.failure import Failure
 from engine.core.model import StepState
 from engine.ports.jobs import EXPIRED, Came, CameTo, Job, JobRun, KeptJob, RunEnd
 from engine.ports.store import Away
 from engine.store.jobs import JobRow, JobWrite
-from engine.store.sqlite.readers import SQL, snapshot
+from engine.store.sqlite.readers import DAMAGED_RETRY_AFTER_S, SQL, snapshot
 from engine.store.sqlite.store import SqliteStore
 from engine.store.sqlite.views.records import read_record
 from engine.store.writer import Batch
@@ -29,8 +31,12 @@ _decode = msgspec.json.Decoder(Job).decode
 class SqliteJobs:
     """Written by the store's writer, and read where operators read."""
 
-    def __init__(self, store: SqliteStore) -> None:
-        self.file_id = store.file_id
+    def __init__(
+        self, store: SqliteStore, log: Callable[..., None] = lambda event, **values: None
+    ) -> None:
+        self.file_id, self._log = store.file_id, log
+        self._unreadable: set[str] = set()
+        """Jobs whose records cannot be read: of each it was said."""
         self._store, self._writer, self._readers = store, store.writer, store.view_readers
 
     @property
@@ -76,15 +82,15 @@ class SqliteJobs:
 
     async def job(self, job_id: str) -> Job | None:
         """One of them."""
-        return next(iter(await self._jobs(SQL["job"], job_id)), None)
+        return await self._one_job(SQL["job"], job_id)
 
     async def job_of_key(self, only: str | None, key: str) -> Job | None:
         """The one that was begun with this key."""
-        return next(iter(await self._jobs(SQL["job_of_key"], key, only)), None)
+        return await self._one_job(SQL["job_of_key"], key, only)
 
     async def jobs(self, only: str | None, cursor: str | None, limit: int) -> list[Job]:
         """The latest first, from just behind `cursor`."""
-        return await self._jobs(SQL["jobs"], only, cursor, limit)
+        return await self._jobs(SQL["jobs"], only, cursor, limit=limit)
 
     async def to_do(self, job_id: str, after: str, limit: int) -> list[JobRun]:
         """Runs whose turn has not come, by id."""
@@ -117,11 +123,36 @@ class SqliteJobs:
 
         return await self._read(work)
 
-    async def _jobs(self, query: str, *values: str | int | None) -> list[Job]:
+    async def _one_job(self, query: str, *values: str | None) -> Job | None:
+        """Raises Refused for one whose record cannot be read: it is there."""
+        row = await self._read(lambda db: db.execute(query, values).fetchone())
+        if row is None:
+            return None
+        if (job := self._job_of(*row)) is None:
+            detail = f"The record of the bulk job {row[0]} cannot be read. The log says why."
+            raise RefusedForDamage(
+                Problem.STORE_UNAVAILABLE, detail, retryAfter=DAMAGED_RETRY_AFTER_S
+            )
+        return job
+
+    async def _jobs(self, query: str, *values: str | None, limit: int | None = None) -> list[Job]:
+        """Without those whose records cannot be read: they keep nobody from the others."""
+
         def work(db: sqlite3.Connection) -> list[Job]:
-            return [_decode(record) for (record,) in db.execute(query, values)]
+            jobs = (self._job_of(*row) for row in db.execute(query, values))
+            return list(islice((job for job in jobs if job is not None), limit))
 
         return await self._read(work)
+
+    def _job_of(self, job_id: str, record: str) -> Job | None:
+        """None: the record cannot be read, as the log says once."""
+        try:
+            return _decode(record)
+        except (msgspec.MsgspecError, ValueError) as error:
+            if job_id not in self._unreadable:
+                self._unreadable.add(job_id)
+                self._log("bulk-job-unreadable", job=job_id, why=str(error))
+            return None
 
     async def _read(self, work: Callable[[sqlite3.Connection], T]) -> T:
         return await self._readers.read(work)
