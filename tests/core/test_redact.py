@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from engine.core.outcome import FAILED_BODY_BYTES_MAX, Answered
 from engine.core.rules.excerpt import excerpt_of
-from engine.core.rules.redacted import redacted
+from engine.core.rules.redacted import VALUES_MAX, redacted
 from engine.core.text import redaction
 from engine.core.text.masked_json import SPANS_MAX
 from engine.core.text.redaction import BadRule, Redaction, at_once, check_rule
@@ -190,6 +190,69 @@ def test_any_body_is_masked_or_left_as_it_is(body: str | bytes) -> None:
     assert at_once(Redaction(RULES).shown(tree, is_json=True)) is tree
 
 
+@pytest.mark.parametrize(
+    ("kind", "body", "values"),
+    [
+        ("text/plain", b"abcdefghi " * 50_000, ["abcdefghi"]),
+        ("text/plain", b"abcd-" * 50_000, ["abcd"]),
+        ("application/json", b'["%b"]' % (b"abcd-" * 50_000), ["abcd"]),
+        ("application/json", b'["%b"]' % (b"abcde" * 50_000), ["abcde"]),
+        ("text/plain", b"x" * 1_000_000, ["abcdefghi"]),
+        ("application/json", b'["%b"]' % (b"x" * 1_000_000), ["abcdefghi"]),
+    ],
+)
+def test_looking_for_values_is_done_in_slices(kind: str, body: bytes, values: list[str]) -> None:
+    """However often one stands there, and where none does."""
+    names = Redaction(("X-Key",))
+    without = sum(1 for _ in names.shown(body, kind))
+    assert sum(1 for _ in names.shown(body, kind, values=values)) - without > 10
+
+
+@pytest.mark.parametrize("kind", ["text/plain", "application/json"])
+def test_where_values_are_found_too_often_nothing_is_shown(
+    kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So often they are masked one by one, and once more the body is."""
+    monkeypatch.setattr(redaction, "SPANS_MAX", 3)
+    many = '["abcd", "abcd", "abcd"]' if kind == "application/json" else "abcd abcd abcd, more"
+    told = shown(many, "X-Key", content_type=kind, values=["abcd"])
+    assert told == many.replace("abcd", "***")
+    more = many.replace("abcd", "abcd abcd", 1)
+    assert shown(more, "X-Key", content_type=kind, values=["abcd"]).strip('"') == "***"
+
+
+def test_work_beyond_the_limit_is_not_begun(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A body's bytes times the values."""
+    monkeypatch.setattr(redaction, "COMPARED_BYTES_MAX", 16)
+    two = ["abc", "def"]
+    assert shown("abc more", "X-Key", content_type="text/plain", values=two) == "*** more"
+    assert shown("abc more!", "X-Key", content_type="text/plain", values=two) == "***"
+
+
+@pytest.mark.parametrize("kind", ["text/plain", "application/json"])
+def test_looking_at_the_same_places_again_and_again_ends(kind: str) -> None:
+    """Many values that stand everywhere, each within the other."""
+    values = ["a," * number + "a" for number in range(1, 65)]
+    body = b'["%b"]' % (b"a," * 500_000)
+    steps = Redaction(("X-Key",)).shown(body, kind, values=values)
+    assert sum(1 for _ in steps) < 10_000
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("AAAAAAAAAAAAbc, aaaaaaaaaaaaxyz1.", "***, ***."),
+        ("aaaaaaaaaaaax then aaaaaaaaaaaa", "*** then ***"),
+        ("aaaaaaaaaaaaaaaa!", "***!"),
+        ("\u0130\u0130 abc, xabc, ODO\u03a3-1, odo\u03c3-1", "\u0130\u0130 ***, xabc, ***, ***"),
+    ],
+)
+def test_of_values_that_begin_alike_none_leaves_a_rest(text: str, told: str) -> None:
+    """Each is masked as far as it goes, wherever another began, and in any case of letters."""
+    values = ["aaaaaaaaaaaaxyz1", "aaaaaaaaaaaabc", "abc", "odo\u03a3-1"]
+    assert shown(text, "X-Key", content_type="text/plain", values=values) == told
+
+
 def _slices(steps: Generator[None, None, bytes]) -> tuple[float, float, int]:
     """CPU seconds of the longest slice and of all, and how many there were."""
     longest = 0.0
@@ -305,6 +368,13 @@ def test_of_an_answer_that_is_not_looked_through_no_reason_is_told(
 def test_beside_a_payload_that_is_too_large_no_reason_is_told() -> None:
     """Nobody has looked at what it might quote."""
     assert reason('{"error":"anything"}', None) == "***"
+
+
+@pytest.mark.parametrize(("number", "told"), [(VALUES_MAX, "no ***"), (VALUES_MAX + 1, "***")])
+def test_beside_very_many_values_no_reason_is_told(number: int, told: str) -> None:
+    """Each attempt would look for all of them, while others wait."""
+    payload = json.dumps({"card": {"number": list(range(1_000, 1_000 + number))}})
+    assert reason('{"error":"no 1000"}', payload) == told
 
 
 def test_where_a_redirect_leads_is_told_without_it() -> None:

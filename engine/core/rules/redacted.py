@@ -15,17 +15,21 @@ from engine.core.rules.excerpt import excerpt_of
 from engine.core.text.redaction import Redaction, at_once
 from engine.core.text.secrets import MASK
 
+VALUES_MAX = 100
+"""Of a payload, that are looked for in a reason: it is done at once, between other attempts."""
+
 
 def redacted(answer: Answered, redaction: Redaction, payload: bytes | None) -> Answered:
     """An answer with its reason masked; its body stays whole, for `shown` to mask when it is asked
     for. An answer that is recorded as an outcome is returned as it is.
 
-    `payload`: what was sent; None: it is too large to be looked through here. Then, and of an
-    answer that was cut, the reason is masked whole: it may tell a part of what nobody looked at.
+    `payload`: what was sent; None: it is too large to be looked through here. Then, where it hides
+    more than VALUES_MAX values, and of an answer that was cut, the reason is masked whole: it may
+    tell a part of what nobody looked at.
     """
     if answer.ok or answer.fault is not None:
         return answer
-    values = None if payload is None else at_once(redaction.values_in(payload))
+    values = None if payload is None else at_once(redaction.values_in(payload, VALUES_MAX))
     if values is None or answer.size >= 0 or len(answer.body) > FAILED_BODY_BYTES_MAX:
         body = MASK.encode() if answer.body else b""
     else:

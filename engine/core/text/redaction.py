@@ -12,10 +12,10 @@ import json
 import re
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from functools import lru_cache
-from typing import Any
+from typing import Any, AnyStr
 
 from engine.core.text.json_text import declares_json, json_fault
-from engine.core.text.masked_json import VALUE_MASK, Node, Span, spans_in
+from engine.core.text.masked_json import PIECE_BYTES, SPANS_MAX, VALUE_MASK, Node, Span, spans_in
 from engine.core.text.named_values import Names
 from engine.core.text.secrets import MASK
 
@@ -28,8 +28,12 @@ JUDGED_BYTES_MAX = 1_048_576
 """What may be JSON without anybody having said so is, if it is no larger than this and parses."""
 VALUES_MAX = 1_000
 """Of a payload, that are looked for in another body, or in a text."""
-COMPARED_BYTES_MAX = 1_073_741_824
-"""A body's bytes times the values that are looked for in it."""
+COMPARED_BYTES_MAX = 67_108_864
+"""A body's bytes times the values that are looked for in it: a second's work or a few."""
+COMPARED_MAX = 1_000_000
+"""Places where a value may stand, beyond which a body is masked whole."""
+COMPARED_A_SLICE = 256
+"""Places where a value may stand that are looked at in one go."""
 VALUE_CHARACTERS_MIN = 3
 """A shorter one would be found in every text."""
 WORD_CHARACTERS_MAX = 8
@@ -98,6 +102,8 @@ class Redaction:
             spans = None
             if is_json or is_cut or _is_json(data):
                 hits = yield from _hits(data, values)
+                if hits is None:
+                    return _all_masked(declared=declared)
                 if hits and is_cut:
                     hits.append(len(data) - 1)  # of another only its beginning may be there
                 spans = yield from spans_in(data, self._root, self._names, is_cut=is_cut, hits=hits)
@@ -118,32 +124,38 @@ class Redaction:
             if not is_cut or error.start < len(data) - 3:
                 return _all_masked(declared=declared)
             text = data[: error.start].decode()
-        masked = yield from self._names.masked(text)
-        for value in values:
-            yield
-            masked = _without_value(masked, value)
+        left = yield from _without_values(text, values)
+        if left is None:
+            return _all_masked(declared=declared)
+        masked = yield from self._names.masked(left)
         return data if masked == text else masked.encode()
 
     def told(self, text: str, values: Iterable[str] = ()) -> str:
         """A text, of one line mostly, without what the names are given in it and without these
         values, as they stand in the body that it speaks of."""
-        for value in values:
-            text = _without_value(text, value)
-        return text if self._names is None else at_once(self._names.masked(text))
+        left: str | None = at_once(_without_values(text, values))
+        if left is None:
+            return MASK
+        if self._names is not None:
+            left = str(at_once(self._names.masked(left)))
+        return left
 
-    def values_in(self, payload: bytes) -> Generator[None, None, list[str] | None]:
+    def values_in(
+        self, payload: bytes, most: int = VALUES_MAX
+    ) -> Generator[None, None, list[str] | None]:
         """What the rules find in a payload, the longest first: not to be told in another body or
-        text. None: it is too much to look for, or the payload too large to look through."""
+        text. None: it is more to look for than `most`, or the payload too large to look through."""
         if len(payload) > LOOKED_AT_BYTES_MAX:
             return None
         spans = yield from spans_in(payload, self._root, self._names)
-        if spans is None or len(spans) > VALUES_MAX:
+        if spans is None or len(spans) > most:
             return None
         found: set[str] = set()
         for span in spans:
+            yield
             found.update(_texts_of(payload[span.begin : span.end]))
         values = [each for each in found if len(each) >= VALUE_CHARACTERS_MIN]
-        return sorted(values, key=_longest_first) if len(values) <= VALUES_MAX else None
+        return sorted(values, key=_longest_first) if len(values) <= most else None
 
 
 def _longest_first(value: str) -> tuple[int, str]:
@@ -185,25 +197,44 @@ def at_once(steps: Generator[None, None, Any]) -> Any:
             return end.value
 
 
-def _hits(data: bytes, values: Sequence[str]) -> Generator[None, None, list[int]]:
-    """Where one of the values begins, however JSON spells it."""
+def _hits(data: bytes, values: Sequence[str]) -> Generator[None, None, list[int] | None]:
+    """Where one of the values begins, however JSON spells it; None: in too many places."""
     if not values:
         return []
     lower = data.lower()
-    found: set[int] = set()
+    heads: set[tuple[bytes, bool]] = set()
     for value in values:
-        yield
-        for spelled in {value.encode(), json.dumps(value)[1:-1].encode()}:
-            head = spelled[:HEAD_CHARACTERS].lower()
-            at = lower.find(head)
-            while at >= 0:
-                if len(spelled) > WORD_CHARACTERS_MAX or _is_word(lower, at, at + len(head)):
-                    found.add(at)
-                at = lower.find(head, at + 1)
+        for spelled in (value.encode(), json.dumps(value)[1:-1].encode()):
+            is_word = len(spelled) <= WORD_CHARACTERS_MAX
+            heads.add((spelled[:HEAD_CHARACTERS].lower(), is_word))
+    found: set[int] = set()
+    compared = 0
+    for head, is_word in heads:
+        for at in _places(lower, head, is_word=is_word):
+            if at is not None:
+                found.add(at)
+            compared += 1
+            if at is None or compared % COMPARED_A_SLICE == 0:
+                yield
+            if len(found) > SPANS_MAX or compared > COMPARED_MAX:
+                return None
     return sorted(found)
 
 
-def _is_word(text: bytes, begin: int, end: int) -> bool:
+def _places(lower: AnyStr, head: AnyStr, *, is_word: bool) -> Iterator[int | None]:
+    """Where it stands; None after each piece that was looked through, and where it is a part of a
+    word."""
+    for begin in range(0, len(lower), PIECE_BYTES):
+        end = begin + PIECE_BYTES + len(head) - 1
+        at = lower.find(head, begin, end)
+        while at >= 0:
+            counts = not is_word or _is_word(lower, at, at + len(head))
+            yield at if counts else None
+            at = lower.find(head, at + 1, end)
+        yield None
+
+
+def _is_word(text: AnyStr, begin: int, end: int) -> bool:
     return not (text[max(0, begin - 1) : begin].isalnum() or text[end : end + 1].isalnum())
 
 
@@ -225,17 +256,57 @@ def _texts_of(part: bytes) -> Iterator[str]:
             yield json.dumps(value, ensure_ascii=False)[1:-1]
 
 
-def _without_value(text: str, value: str) -> str:
-    """A text without a value, in any case of letters, also where only its beginning stands."""
-    if len(value) <= WORD_CHARACTERS_MAX:
-        word = rf"(?<!\w){re.escape(value)}(?!\w)"
-        return re.sub(word, MASK, text, flags=re.IGNORECASE)
-    head = re.compile(re.escape(value[:HEAD_CHARACTERS]), re.IGNORECASE)
-    at = 0
-    while found := head.search(text, at):
-        end, more = found.end(), HEAD_CHARACTERS
-        while more < len(value) and text[end : end + 1].lower() == value[more].lower():
-            end, more = end + 1, more + 1
-        text = f"{text[: found.start()]}{MASK}{text[end:]}"
-        at = found.start() + len(MASK)
-    return text
+def _without_values(text: str, values: Iterable[str]) -> Generator[None, None, str | None]:
+    """A text without some values, in any case of letters, also where only their beginnings stand;
+    None: they stand in too many places."""
+    by_head: dict[str, list[str]] = {}
+    for value in map(_lower, values):
+        head = value if len(value) <= WORD_CHARACTERS_MAX else value[:HEAD_CHARACTERS]
+        by_head.setdefault(head, []).append(value)
+    if not by_head:
+        return text
+    lower = _lower(text)
+    ends: dict[int, int] = {}
+    compared = 0
+    for head, those in by_head.items():
+        for at in _places(lower, head, is_word=len(head) <= WORD_CHARACTERS_MAX):
+            end = 0
+            if at is None:
+                yield
+            for value in those:
+                compared += 1
+                if compared % COMPARED_A_SLICE == 0:
+                    yield
+                if at is not None:
+                    end = max(end, _end_of_same(lower, at, len(head), value))
+            if at is not None:
+                ends[at] = max(end, ends.get(at, 0))
+            if len(ends) > SPANS_MAX or compared > COMPARED_MAX:
+                return None
+    parts: list[str] = []
+    shown_from = 0
+    for number, (at, end) in enumerate(sorted(ends.items())):
+        if number % COMPARED_A_SLICE == 0:
+            yield
+        if at >= shown_from:
+            parts += (text[shown_from:at], MASK)
+        shown_from = max(shown_from, end)
+    return "".join((*parts, text[shown_from:]))
+
+
+def _end_of_same(text: str, at: int, same: int, value: str) -> int:
+    """How far a text goes on as a value does, of which so many characters stand there."""
+    step = 1
+    while step:
+        part = value[same : same + step]
+        if part and text.startswith(part, at + same):
+            same += len(part)
+            step *= 2
+        else:
+            step //= 2
+    return at + same
+
+
+def _lower(text: str) -> str:
+    """In small letters, each in its place: of one the small one is two, of one it depends."""
+    return text.replace("\u0130", "i").replace("\u03a3", "\u03c3").lower()
