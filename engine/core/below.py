@@ -11,7 +11,7 @@ from __future__ import annotations
 from copy import copy
 
 from engine.core.failure import Failure, FailureKind
-from engine.core.model import Flight, Run, Step, StepState, step_label
+from engine.core.model import Flight, Repair, Run, Step, StepState, step_label
 from engine.core.outcome import Answered, CallError, Outcome
 from engine.core.retry import OnExhausted
 
@@ -81,16 +81,22 @@ def as_it_failed(cause: Step, at: int) -> Step:
     """The step that made another end at this time, as it stood failed then: its result may have
     been set since, and an outcome goes on saying what it said. (Where the clock was set back
     between, the last failure that a result took the place of is meant.)"""
-    mended = [it for it in cause.repairs if it.was_error is not None]
-    since = [it for it in mended if it.at >= at]
-    if not since and cause.state not in _STANDS:
-        since = mended[-1:]
-    if not since:
+    since = repair_since(cause.repairs, cause.state, at)
+    if since is None:
         return cause
     then = copy(cause)
-    then.http_status, then.error = since[0].was_status, since[0].was_error
-    then.excerpt = since[0].was_excerpt
+    then.http_status, then.error = since.was_status, since.was_error
+    then.excerpt = since.was_excerpt
     return then
+
+
+def repair_since(repairs: tuple[Repair, ...], state: str, at: int) -> Repair | None:
+    """The repair that has kept how a step stood failed at this time; None: it stands so."""
+    mended = [it for it in repairs if it.was_error is not None]
+    since = [it for it in mended if it.at >= at]
+    if not since and state not in _STANDS:
+        since = mended[-1:]
+    return since[0] if since else None
 
 
 def excerpt_beside(step: Step) -> str:

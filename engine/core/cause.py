@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 from msgspec import Struct
 
+from engine.core.below import as_it_failed
 from engine.core.failure import Failure, FailureKind
 from engine.core.model import PauseReason, Run, Step, StepState
 
@@ -81,11 +82,12 @@ def unhandled(pause_reason: str | None, error: str | None) -> bool:
 
 
 def _at_fault(run: Run, step: Step) -> Step:
-    """The failed step that made this one fail."""
+    """The failed step that made this one fail, as it failed then: a result that was set since
+    mends it, and not what had failed because of it."""
     seen = {step.id}
     while step.cause_id is not None and step.cause_id in run.steps and step.cause_id not in seen:
         seen.add(step.cause_id)
-        step = run.steps[step.cause_id]
+        step = as_it_failed(run.steps[step.cause_id], step.ended_at or 0)
     return step
 
 

@@ -6,6 +6,7 @@ from typing import Any, Protocol
 
 import msgspec
 
+from engine.core.below import repair_since
 from engine.core.cause import stuck
 from engine.core.model import (
     DelayBy,
@@ -199,6 +200,12 @@ def _moves_shown(text: str | None) -> tuple[Move, ...]:
         return () if text is None else _moves_from(text)
     except msgspec.MsgspecError:
         return ()
+
+
+def mended_since(row: Columns, at: int) -> Repair | None:
+    """The repair that has kept how a row of `step_at` stood failed at this time, if one has."""
+    kept = row["repairs"]
+    return None if kept is None else repair_since(_repairs_from(kept), row["state"], at)
 
 
 def step_at_from(row: Columns) -> StepAt:

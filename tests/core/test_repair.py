@@ -7,6 +7,7 @@ from functools import partial
 import pytest
 
 from engine.core.below import as_it_failed
+from engine.core.cause import reason, stuck
 from engine.core.errors import Problem, Refused
 from engine.core.events import LateEnd, PayloadSet, ResultSet, RunMoved
 from engine.core.model import PauseReason, StepState
@@ -174,6 +175,18 @@ def test_what_failed_because_of_it_goes_on_saying_so() -> None:
     told = as_it_failed(driven.step("bad"), driven.step().ended_at or 0)
     assert (told.error, told.http_status) == (was, 402)
     assert as_it_failed(driven.step("bad"), driven.now + 1).error == was, "a clock was set back"
+
+
+def test_a_run_that_stays_failed_keeps_its_cause() -> None:
+    """It is not moved to another when the step at fault is mended: nor is why it failed."""
+    driven = started(retry=ONE_TRY)
+    driven.whole(spec("bad", retry=ONE_TRY), outcome=Answered(402))
+    driven.end("root", LETS_OUT)
+    before, was = stuck(driven.run), driven.step("bad").error
+    driven.now = 10
+    driven.repair(SET, "bad")
+    assert stuck(driven.run) == before
+    assert (reason(driven.run).spec.name, reason(driven.run).error) == ("bad", was)
 
 
 def test_the_answer_of_a_call_in_flight_comes_late() -> None:

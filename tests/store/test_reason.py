@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from engine.core.failure import FailureKind
-from engine.core.model import PauseReason, Run, StepState
+from engine.core.model import PauseReason, Repair, Run, StepState
 from engine.ports.views import Reason
 from engine.store.sqlite.views.views import SqliteViews
 from tests.store.shelf import a_run, a_step, fill
@@ -58,6 +58,18 @@ async def test_it_is_the_steps_and_not_the_workflows(path: Path, top) -> None:
     """Of a workflow that answered 500 because a step below it had failed, that step's."""
     reason = await reason_of(path, a_run("01A", top, charge("01A")))
     assert reason == Reason("01A-1", "charge", 402, "http-status: answered 402", "declined")
+
+
+async def test_of_a_step_that_was_mended_since_how_it_had_failed(path: Path) -> None:
+    """The run that failed because of it has failed for that, whatever was set since."""
+    error = "http-status: answered 402"
+    repair = Repair(2, "skip", 7, "ada", "so", was_status=402, was_error=error, was_excerpt="no")
+    mended = a_step(
+        "01A", 1, name="charge", state=StepState.COMPLETED, generation=2, answer_attempt=-2,
+        http_status=204, ended_at=7, repairs=(repair,),
+    )  # fmt: skip
+    reason = await reason_of(path, a_run("01A", root(FAILED, cause_id="01A-1"), mended))
+    assert reason == Reason("01A-1", "charge", 402, error, "no")
 
 
 async def test_of_several_the_last_that_failed(path: Path) -> None:

@@ -221,7 +221,7 @@ FROM run LEFT JOIN step AS root ON root.id = run.id;
 -- step_at: a step of a run for lists, with the beginning of its latest attempt
 SELECT step.id, step.name, step.url, step.state, step.attempts, step.failures, step.retry,
     step.due_at, step.delay_by, step.pause_reason, step.http_status, step.error, step.excerpt,
-    step.cause_id, attempt.started_at
+    step.cause_id, step.ended_at, step.repairs, attempt.started_at
 FROM step LEFT JOIN attempt ON attempt.step_id = step.id AND attempt.number = step.attempts;
 
 -- causes: why runs need a person, with the latest run of each

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from engine.core import cause
 from engine.core.below import as_it_failed
 from engine.core.model import Step
 from engine.core.rules import reopen, repair
@@ -52,7 +53,14 @@ def retry_takes_the_result(bug: Planting) -> None:
 @plant("what failed because of a step says another reason once that is mended", by=(PROPERTY,),
        test=f"{CORE}what_failed_because_of_it_goes_on_saying_so")  # fmt: skip
 def another_reason(bug: Planting) -> None:
-    bug.rewrite(as_it_failed, "if not since:", "if True:")
+    bug.rewrite(as_it_failed, "if since is None:", "if True:")
+
+
+@plant("a run that stays failed has another cause once that step is mended", by=(PROPERTY,),
+       test=f"{CORE}a_run_that_stays_failed_keeps_its_cause")  # fmt: skip
+def another_cause(bug: Planting) -> None:
+    was = "as_it_failed(run.steps[step.cause_id], step.ended_at or 0)"
+    bug.rewrite(cause._at_fault, was, "run.steps[step.cause_id]")
 
 
 @plant("a key of before makes another repair", by=(PROPERTY,),

@@ -59,7 +59,7 @@ _AT = {
 }
 
 
-def _step_at(db: sqlite3.Connection, run: sqlite3.Row) -> sqlite3.Row | None:
+def _step_at(db: sqlite3.Connection, run: sqlite3.Row) -> rows.Columns | None:
     """The step at which a run is: of one that has ended the one that made it end."""
     state = run["state"]
     if state in ("running", "waiting", "backing-off") and run["cause"] is not None:
@@ -79,7 +79,7 @@ def _reason_of_stopped(run: sqlite3.Row, at: StepAt | None) -> Reason | None:
     return Reason(run["id"], at.name, None, at.error, None)
 
 
-def _reason(db: sqlite3.Connection, run: sqlite3.Row, at: sqlite3.Row) -> Reason | None:
+def _reason(db: sqlite3.Connection, run: sqlite3.Row, at: rows.Columns) -> Reason | None:
     """What the run fails, pauses or backs off for. Of a workflow that answers 500 because a step
     below it has failed, that step's; of several steps that of one that has failed, although the run
     is at another, which was cut off, sent home, or is at work."""
@@ -98,7 +98,7 @@ def _reason(db: sqlite3.Connection, run: sqlite3.Row, at: sqlite3.Row) -> Reason
     return Reason(*(fault[column] for column in columns))
 
 
-def _has_failed(step: sqlite3.Row) -> bool:
+def _has_failed(step: rows.Columns) -> bool:
     error = step["error"] or ""
     return error != "" and Failure.parse(error).kind not in _NOT_FAILED
 
@@ -115,7 +115,7 @@ def _failing(db: sqlite3.Connection, run_id: str) -> sqlite3.Row | None:
     return failing
 
 
-def _failed_below(db: sqlite3.Connection, run_id: str, at: sqlite3.Row) -> sqlite3.Row | None:
+def _failed_below(db: sqlite3.Connection, run_id: str, at: rows.Columns) -> rows.Columns | None:
     """The step that made the last child fail that failed of this one; has none failed, the last of
     the run: it was told of a step that another has recorded."""
     child = "step.depth = 1" if at["id"] == run_id else "step.parent_id = ?2"
@@ -128,13 +128,22 @@ def _failed_below(db: sqlite3.Connection, run_id: str, at: sqlite3.Row) -> sqlit
     return None if failed is None else _cause(db, failed["id"])
 
 
-def _cause(db: sqlite3.Connection, step_id: str) -> sqlite3.Row | None:
-    """The step that made this one fail, the one that made that one fail, and so on."""
+def _cause(db: sqlite3.Connection, step_id: str) -> rows.Columns | None:
+    """The step that made this one fail, the one that made that one fail, and so on: as it failed
+    then, if its result was set since."""
     seen: set[str] = set()
+    ended_at: int | None = None
     while True:
         row: sqlite3.Row | None = db.execute(
             f"{SQL['step_at']} WHERE step.id = ?", (step_id,)
         ).fetchone()
         if row is None or row["cause_id"] is None or row["cause_id"] in seen:
-            return row
+            if row is None or ended_at is None:
+                return row
+            was = rows.mended_since(row, ended_at)
+            if was is None:
+                return row
+            told = {"http_status": was.was_status, "error": was.was_error}
+            return dict(row) | told | {"excerpt": was.was_excerpt}
+        ended_at = row["ended_at"] or 0
         seen.add(step_id := row["cause_id"])
