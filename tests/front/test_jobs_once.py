@@ -20,6 +20,7 @@ from engine.core.filter import parse
 from engine.core.outcome import Answered, Outcome
 from engine.core.retry import RetryPolicy
 from engine.core.rules.action import Action
+from engine.core.rules.repair import Given
 from engine.front.access.who import Who
 from engine.front.api import bulk
 from engine.jobs.bulk import Bulk
@@ -196,20 +197,55 @@ async def test_what_came_of_them(path: Path, autojump_clock: object) -> None:
 
 
 async def test_of_a_workflow_the_step_at_fault_is_told(path: Path, autojump_clock: object) -> None:
-    """A workflow that fails because a step of it does is told by that step's status."""
+    """A workflow that fails because a step of it does is told by that step's status, also when
+    that step has been answered otherwise since."""
+    status = 503
 
     async def app(call: Invocation) -> Outcome:
         if call.url.endswith("/step"):
-            return Answered(503)
+            return Answered(status)
         await it.post("http://app:9000/step", "k", parent_token=call.parent_token, retry=ONCE)
-        return Answered(424)
+        return ok() if status == 200 else Answered(424)
 
     async with world(path, app) as it:
         recorded(await it.post(retry=ONCE))
-        jobs = jobs_of(it)
         job = await to_the_end(it)
-        del jobs
-    assert job.failures == (wire.FailedRuns(503, None, 1),)
+        assert job.failures == (wire.FailedRuns(503, None, 1),)
+        status = 200
+        (run,) = (await SqliteViews(it.store).runs(RunQuery())).runs
+        await it.act(run.id, Action.RETRY)
+        await trio.sleep(5)
+        (run,) = (await SqliteViews(it.store).runs(RunQuery())).runs
+        assert run.state == "completed"
+        told = await shown(jobs_of(it), job.id)
+        assert (told.runs, told.failures) == ({"failed": 1}, job.failures)
+
+
+async def test_another_payload_for_one_of_the_first(path: Path, autojump_clock: object) -> None:
+    """The generation that the job left it in is given up, and has no outcome: what is waited for,
+    and told, is that of the next."""
+    app = Endpoint()
+    slow = RetryPolicy(count=1, back_off_ms=600_000, jitter=0)
+    async with world(path, app) as it:
+        for key, retry in (("k0", slow), ("k1", ONCE)):
+            recorded(await it.post(key=key, retry=retry))
+        app.mended, app.always = True, {"k0": 503}
+        jobs = jobs_of(it)
+        async with trio.open_nursery() as nursery:
+            await nursery.start(jobs.run)
+            begun = await ask(jobs, first=1)
+            await trio.sleep(10)
+            assert (await shown(jobs, begun.id)).runs == {"backing-off": 1}
+            app.always = {}
+            runs = await SqliteViews(it.store).runs(RunQuery(newest_first=False))
+            given = Given(200, b"2", None, b"2", "application/json", json=True)
+            await it.act(
+                runs.runs[0].id, Action.RERUN, step_id=runs.runs[0].id, given=given, reason="a typo"
+            )
+            await trio.sleep(60)
+            job = await shown(jobs, begun.id)
+            assert (job.state, job.done, job.runs) == ("done", 2, {"completed": 2})
+            jobs.close()
 
 
 async def test_what_retention_has_removed_is_told_so(path: Path, autojump_clock: object) -> None:

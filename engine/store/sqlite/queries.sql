@@ -309,7 +309,7 @@ ORDER BY id DESC;
 SELECT run_id, if_rev FROM job_run WHERE job_id = ? AND run_id > ? AND at IS NULL
 ORDER BY run_id LIMIT ?;
 
--- job_came: what came of the runs that a job acted on, of each the generation that it left it in
+-- job_came: what came of the runs that a job acted on, by the generation it left each in, or the next that ended
 SELECT coalesce(outcome.state, run.state, 'expired') AS state,
     CASE WHEN outcome.state = 'failed' THEN coalesce(fault.http_status, outcome.http_status) END AS http_status,
     CASE WHEN outcome.state = 'failed' THEN coalesce(fault.error, outcome.error) END AS error,
@@ -318,8 +318,12 @@ FROM job_run
 LEFT JOIN run ON run.id = job_run.run_id
 LEFT JOIN step AS root ON root.id = job_run.run_id
 LEFT JOIN outcome ON outcome.step_id = job_run.run_id
-    AND outcome.generation = coalesce(job_run.generation, root.generation)
-LEFT JOIN step AS fault ON fault.id = outcome.cause_id
+    AND outcome.generation = (SELECT min(generation) FROM outcome AS it
+        WHERE it.step_id = job_run.run_id
+        AND it.generation >= coalesce(job_run.generation, root.generation))
+LEFT JOIN outcome AS fault ON fault.step_id = outcome.cause_id
+    AND fault.generation = (SELECT max(generation) FROM outcome AS it
+        WHERE it.step_id = outcome.cause_id AND it.ended_at <= outcome.ended_at)
 WHERE job_run.job_id = ? AND job_run.at IS NOT NULL AND job_run.refused IS NULL
 GROUP BY 1, 2, 3;
 
@@ -330,7 +334,9 @@ FROM job_run
 LEFT JOIN run ON run.id = job_run.run_id
 LEFT JOIN step AS root ON root.id = job_run.run_id
 LEFT JOIN outcome ON outcome.step_id = job_run.run_id
-    AND outcome.generation = coalesce(job_run.generation, root.generation)
+    AND outcome.generation = (SELECT min(generation) FROM outcome AS it
+        WHERE it.step_id = job_run.run_id
+        AND it.generation >= coalesce(job_run.generation, root.generation))
 LEFT JOIN expired ON expired.run_id = job_run.run_id
 WHERE job_run.job_id = ? AND job_run.at IS NOT NULL AND job_run.refused IS NULL
 ORDER BY job_run.run_id LIMIT ?;
