@@ -276,6 +276,18 @@ async def test_a_generation_that_was_cancelled_has_no_answer(shop: Client) -> No
         assert (await shop.get(at)).content == b'{"error": "card declined"}', "of the last attempt"
 
 
+async def test_other_actions_read_no_key(shop: Client) -> None:
+    """A header that is no key refuses a repair, and nothing else."""
+    async with application(broken=broken) as app:
+        run_id = await started(shop, app.at("broken"), retry=SLOW_RETRY)
+        await shop.wait_run(run_id, "backing-off")
+        at, head = f"/api/v1/runs/{run_id}/actions", {"Idempotency-Key": '"open'}
+        paused = await shop.http.post(at, json={"action": "pause"}, headers=head)
+        assert paused.status_code == 202
+        skip = {"action": "skip", "step": run_id, "reason": "so"}
+        is_problem(await shop.http.post(at, json=skip, headers=head), 400, "invalid-submission")
+
+
 async def test_asked_twice_with_a_key(shop: Client) -> None:
     """The second answer says so; with another result it is refused."""
     async with application(broken=broken) as app:

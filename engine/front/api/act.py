@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
@@ -46,11 +47,18 @@ _text = msgspec.json.Decoder(str).decode
 
 
 async def action(
-    front: Front, who: Who, run_id: str, body: bytes, actor: Actor, key: str | None
+    front: Front,
+    who: Who,
+    run_id: str,
+    body: bytes,
+    actor: Actor,
+    read_key: Callable[[], str | None],
 ) -> Reply:
-    """Carry out, or with `dryRun` only say, what an action does. `key`: a repair that is asked for
-    with it again is the same."""
+    """Carry out, or with `dryRun` only say, what an action does. `read_key` reads the idempotency
+    key of the request: a repair that is asked for with it again is the same. For other actions it
+    is not read, whatever it is."""
     asked = decode_asked(body, _decode, "action")
+    key = read_key() if _is_repair(asked) else None
     move, given = move_of(asked), given_of(asked, key, front.config)
     if not front.engine.draining:  # else all are refused alike
         at_hand = front.engine.memory.client_of
@@ -174,6 +182,10 @@ async def stopped_record(front: Front, run_id: str) -> RunRecord:
     found = await front.views.tree(run_id)
     assert found is not None, run_id
     return found[0]
+
+
+def _is_repair(asked: wire.ActionRequest) -> bool:
+    return asked.action in (Action.SET_RESULT, Action.SKIP) or asked.payload is not UNSET
 
 
 def given_of(asked: wire.ActionRequest, key: str | None, config: Config) -> Given | None:

@@ -204,8 +204,11 @@ def _work(front: Front) -> Answers:
         return _unless_lapsed(front, result_reply(shown, posted, redacted=shown is not found))
 
     async def take_action(id: str) -> Reply:
-        key = read_headers(raw_headers(request)).key
-        return await act.action(front, g.who, id, await request.body, _actor(front), key)
+        raw = raw_headers(request)
+        body = await request.body
+        return await act.action(
+            front, g.who, id, body, _actor(front), lambda: read_headers(raw).key
+        )
 
     async def hold() -> Reply:
         return await act.hold(front, await request.body, _actor(front))
