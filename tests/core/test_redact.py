@@ -138,6 +138,40 @@ def test_what_a_payload_hides_is_masked_in_an_answer_too(
     assert shown(body, values=values) == told
 
 
+@pytest.mark.parametrize("cut", range(12, 80))
+@pytest.mark.parametrize(
+    ("kind", "body"),
+    [
+        (
+            "application/json",
+            '{"ok":1,"e":"QQQQQQQQQQQQQQQ","f":{"g":2,"QQQQQQQQQQQQQQQ":1},"z":2}',
+        ),
+        ("text/plain", "not a thing here: QQQQQQQQQQQQQQQ and QQQQQQQQQQQQQQQ"),
+    ],
+)
+def test_an_answer_that_was_cut_anywhere_quotes_no_part(kind: str, body: str, cut: int) -> None:
+    """It may end with the first letters of a value."""
+    values = ["QQQQQQQQQQQQQQQ"]
+    told = shown(body[:cut], "X-Key", content_type=kind, is_cut=cut < len(body), values=values)
+    assert "Q" not in told
+
+
+def test_a_value_of_several_lines_is_masked_in_a_text() -> None:
+    """All of its lines, as they stand in the payload."""
+    names = Redaction(("X-Key",))
+    key = "-----BEGIN\nabcdef\nghi\n-----END"
+    values = at_once(names.values_in(json.dumps({"x-key": key}).encode()))
+    told = shown(f"got {key}, no", "X-Key", content_type="text/plain", values=values)
+    assert told == "got ***, no"
+
+
+def test_half_of_a_sign_is_a_value_too() -> None:
+    """JSON can spell what is no text (RFC 8259 section 8.2)."""
+    values = at_once(Redaction(("X-Key",)).values_in(b'{"x-key":"abc\\ud83ddef"}'))
+    told = shown('{"a":"abc\\ud83ddef","b":1}', "X-Key", values=values)
+    assert told == '{"a":"***","b":1}'
+
+
 SPELLED = st.sampled_from(["card", "number", "a/b", "m~n", "*", "", "0", "é", 'q"', "😀", "items"])
 TREES = st.recursive(
     st.none()
@@ -391,4 +425,4 @@ def test_values_of_a_payload_are_all_that_is_hidden() -> None:
     """In arrays and objects too, however they are spelled, the longest first; none so short that
     every text has it."""
     payload = b'{"card":{"number":[12,"a\\nb",{"c":"\\u0064ddd","d":null}]},"x-api-key":1.50}'
-    assert at_once(Redaction(RULES).values_in(payload)) == ["1.50", "a\\nb", "dddd", "a b"]
+    assert at_once(Redaction(RULES).values_in(payload)) == ["1.50", "a\\nb", "dddd", "a\nb", "a b"]

@@ -167,12 +167,12 @@ class _Scan:
             return (yield from self._value(at, nodes, is_hidden=False))
         quote = self._match(_QUOTE, at)
         end = yield from self._string_end(quote.end())
+        if self._is_hit(at, end):
+            frame.is_hidden = True
         spelled = self._text[quote.end() : end - 1]
         colon = self._match(_COLON, end)
         nodes = _led(frame.nodes, _decoded(spelled)) if frame.nodes else ()
         is_hidden = self._names is not None and self._names.are(spelled)
-        if self._is_hit(at, end):
-            frame.is_hidden = True
         return (yield from self._value(colon.end(), nodes, is_hidden=is_hidden))
 
     def _of_item(self, frame: _Frame) -> Nodes:

@@ -104,8 +104,8 @@ class Redaction:
                 hits = yield from _hits(data, values)
                 if hits is None:
                     return _all_masked(declared=declared)
-                if hits and is_cut:
-                    hits.append(len(data) - 1)  # of another only its beginning may be there
+                if values and is_cut:
+                    hits.append(len(data) - 1)  # of one only its beginning may be there
                 spans = yield from spans_in(data, self._root, self._names, is_cut=is_cut, hits=hits)
             if spans is not None:
                 return _spliced(data, spans)
@@ -124,7 +124,7 @@ class Redaction:
             if not is_cut or error.start < len(data) - 3:
                 return _all_masked(declared=declared)
             text = data[: error.start].decode()
-        left = yield from _without_values(text, values)
+        left = yield from _without_values(text, values, is_cut=is_cut)
         if left is None:
             return _all_masked(declared=declared)
         masked = yield from self._names.masked(left)
@@ -204,7 +204,7 @@ def _hits(data: bytes, values: Sequence[str]) -> Generator[None, None, list[int]
     lower = data.lower()
     heads: set[tuple[bytes, bool]] = set()
     for value in values:
-        for spelled in (value.encode(), json.dumps(value)[1:-1].encode()):
+        for spelled in (value.encode("utf-8", "surrogatepass"), json.dumps(value)[1:-1].encode()):
             is_word = len(spelled) <= WORD_CHARACTERS_MAX
             heads.add((spelled[:HEAD_CHARACTERS].lower(), is_word))
     found: set[int] = set()
@@ -252,13 +252,16 @@ def _texts_of(part: bytes) -> Iterator[str]:
         elif isinstance(value, list):
             values += value
         elif isinstance(value, str):
+            yield value
             yield " ".join(value.split())
             yield json.dumps(value, ensure_ascii=False)[1:-1]
 
 
-def _without_values(text: str, values: Iterable[str]) -> Generator[None, None, str | None]:
+def _without_values(
+    text: str, values: Iterable[str], *, is_cut: bool = False
+) -> Generator[None, None, str | None]:
     """A text without some values, in any case of letters, also where only their beginnings stand;
-    None: they stand in too many places."""
+    None: they stand in too many places. `is_cut`: it may end with the first letters of one."""
     by_head: dict[str, list[str]] = {}
     for value in map(_lower, values):
         head = value if len(value) <= WORD_CHARACTERS_MAX else value[:HEAD_CHARACTERS]
@@ -266,7 +269,7 @@ def _without_values(text: str, values: Iterable[str]) -> Generator[None, None, s
     if not by_head:
         return text
     lower = _lower(text)
-    ends: dict[int, int] = {}
+    ends = {max(0, len(text) - HEAD_CHARACTERS + 1): len(text)} if is_cut else {}
     compared = 0
     for head, those in by_head.items():
         for at in _places(lower, head, is_word=len(head) <= WORD_CHARACTERS_MAX):
