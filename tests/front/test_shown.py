@@ -51,6 +51,7 @@ class Desk:
         self.earlier: dict[int, Body] = {}
         """Payloads that another was set for, by their numbers."""
         self.room = Room()
+        self.client: str | None = "shop"
         spec = StepSpec("w", "k", "http://a/", "http://a/", "s", b"")
         self.step = Step("S", "R", None, 0, 0, spec, 0, 0)
         redactions = {"shop": Redaction(rules)} if rules else {}
@@ -70,8 +71,8 @@ class Desk:
         )
         self.front = cast(Front, stub)
 
-    async def client_of(self, run_id: str) -> str:
-        return "shop"
+    async def client_of(self, run_id: str) -> str | None:
+        return self.client
 
     async def body(
         self, step_id: str, number: int, *, answer: bool, bytes_max: int = 1 << 30
@@ -126,6 +127,15 @@ async def test_an_earlier_answer_is_shown_without_what_its_own_payload_hides(num
     assert (await desk.shown(late))["other"] == "***"
     unknown = replace(answer(quoting), number=9)
     assert (await read.shown_body(desk.front, desk.step, unknown)).data == b'"***"'
+
+
+async def test_a_body_whose_run_has_gone_meanwhile_is_not_shown() -> None:
+    """Whose rules hold for it nobody knows."""
+    desk = Desk("/card", payload={"card": CANARY})
+    desk.client = None
+    with pytest.raises(Refused) as refused:
+        await desk.shown(desk.payload)
+    assert refused.value.problem is Problem.NOT_FOUND
 
 
 async def test_of_who_hides_nothing_the_body_is_the_same_object() -> None:

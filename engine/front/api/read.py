@@ -457,6 +457,10 @@ async def shown_outcome(front: Front, result: Result) -> Result:
 
 
 async def _client_of(front: Front, step: Step) -> str:
-    """Whose step it is; empty: its run has gone meanwhile, and nobody's rules hold."""
+    """Whose step it is. Raises Refused if its run has gone meanwhile: whose rules hold is not known
+    then, so nothing of it is shown."""
     found = front.engine.memory.client_of(step.run_id)
-    return found or await front.views.client_of(step.run_id) or ""
+    found = found or await front.views.client_of(step.run_id)
+    if found is None:
+        raise Refused(Problem.NOT_FOUND, f"There is no step {step.id[:80]!r} any more.")
+    return found
