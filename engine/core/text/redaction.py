@@ -41,6 +41,11 @@ WORD_CHARACTERS_MAX = 8
 HEAD_CHARACTERS = 12
 """By so many a longer value is found: texts often have only its beginning."""
 _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_-]{0,126}[A-Za-z0-9])?")
+_SHORT_ESCAPES = {"\b": "b", "\f": "f", "\n": "n", "\r": "r", "\t": "t", '"': '"', "/": "/"}
+_ALONE = rb"(?:(?<![A-Za-z0-9])|(?<=\\[bfnrt])|(?<=\\u[0-9A-Fa-f]{4}))%b(?![A-Za-z0-9])"
+"""A word by itself, also behind an escape, which ends with a letter or a digit."""
+ESCAPED_BYTES_MAX = 512
+"""More than HEAD_CHARACTERS take, each escaped as two units, with a few backslashes each."""
 _BAD_ESCAPE = re.compile(r"~(?![01])")
 
 
@@ -201,24 +206,65 @@ def _hits(data: bytes, values: Sequence[str]) -> Generator[None, None, list[int]
     """Where one of the values begins, however JSON spells it; None: in too many places."""
     if not values:
         return []
-    lower = data.lower()
+    found: set[int] = set()
+    places = _escaped_places(data, values) if b"\\" in data else _plain_places(data, values)
+    for compared, at in enumerate(places, 1):
+        if at is not None:
+            found.add(at)
+        if at is None or compared % COMPARED_A_SLICE == 0:
+            yield
+        if len(found) > SPANS_MAX or compared > COMPARED_MAX:
+            return None
+    return sorted(found)
+
+
+def _plain_places(data: bytes, values: Sequence[str]) -> Iterator[int | None]:
+    """As `_places`, of all the values in a body in which nothing is escaped."""
     heads: set[tuple[bytes, bool]] = set()
     for value in values:
-        for spelled in (value.encode("utf-8", "surrogatepass"), json.dumps(value)[1:-1].encode()):
-            is_word = len(spelled) <= WORD_CHARACTERS_MAX
-            heads.add((spelled[:HEAD_CHARACTERS].lower(), is_word))
-    found: set[int] = set()
-    compared = 0
+        spelled = value.encode("utf-8", "surrogatepass")
+        heads.add((spelled[:HEAD_CHARACTERS].lower(), len(spelled) <= WORD_CHARACTERS_MAX))
+    lower = data.lower()
     for head, is_word in heads:
-        for at in _places(lower, head, is_word=is_word):
-            if at is not None:
-                found.add(at)
-            compared += 1
-            if at is None or compared % COMPARED_A_SLICE == 0:
-                yield
-            if len(found) > SPANS_MAX or compared > COMPARED_MAX:
-                return None
-    return sorted(found)
+        yield from _places(lower, head, is_word=is_word)
+
+
+def _escaped_places(data: bytes, values: Sequence[str]) -> Iterator[int | None]:
+    """As `_places`, of all the values in a body in which each sign may be escaped, or none."""
+    patterns: set[bytes] = set()
+    for value in values:
+        pattern = _escapable(value)
+        if pattern in patterns:
+            continue
+        patterns.add(pattern)
+        sign = re.compile(pattern, re.IGNORECASE)
+        for begin in range(0, len(data), PIECE_BYTES):
+            for place in sign.finditer(data, begin, begin + PIECE_BYTES + ESCAPED_BYTES_MAX):
+                yield place.start()
+            yield None
+
+
+def _escapable(value: str) -> bytes:
+    """A pattern of how a value begins, however JSON spells it: PHP escapes each slash, Go `&`, and
+    JSON in a string escapes the backslashes again."""
+    pattern = b""
+    before = ""
+    for sign in value[:HEAD_CHARACTERS]:
+        units = sign.encode("utf-16-be", "surrogatepass").hex()
+        escape = rb"\\{0,16}+" if before == "\\" else rb"\\{1,16}+"
+        escaped = b"".join(
+            escape + b"u" + units[at : at + 4].encode() for at in (0, 4)[: len(units) // 4]
+        )
+        plain = re.escape(sign.encode("utf-8", "surrogatepass"))
+        if sign != "\\":
+            ways = [plain, escaped]
+            if sign in _SHORT_ESCAPES:
+                ways.append(escape + re.escape(_SHORT_ESCAPES[sign].encode()))
+            pattern += b"(?:%b)" % b"|".join(ways)
+        elif before != sign:
+            pattern += rb"(?:\\{1,16}+u005c|\\{1,16}+)"
+        before = sign
+    return _ALONE % pattern if len(value) <= WORD_CHARACTERS_MAX else pattern
 
 
 def _places(lower: AnyStr, head: AnyStr, *, is_word: bool) -> Iterator[int | None]:

@@ -104,6 +104,24 @@ def masked_by_todays_payload(bug: Planting) -> None:
     bug.rewrite(read._payload_behind, "if step.payload_generation == 1:", "if True:")
 
 
+@plant("a value is known in one spelling alone", by=(PROPERTY,),
+       test=f"{CORE}test_a_value_is_found_however_json_spells_it")  # fmt: skip
+def one_spelling(bug: Planting) -> None:
+    bug.rewrite(redaction._hits, 'if b"\\\\" in data else', "if False else")
+
+
+@plant("the first letters of a value are shown where an answer was cut", by=(PROPERTY,),
+       test=f"{CORE}test_an_answer_that_was_cut_anywhere_quotes_no_part")  # fmt: skip
+def first_letters_shown(bug: Planting) -> None:
+    bug.rewrite(redaction.Redaction.shown, "if values and is_cut:", "if hits and is_cut:")
+
+
+@plant("values are looked for without an end", by=(PROPERTY,),
+       test=f"{CORE}test_looking_at_the_same_places_again_and_again_ends")  # fmt: skip
+def no_end(bug: Planting) -> None:
+    bug.rewrite(redaction._hits, "or compared > COMPARED_MAX", "")
+
+
 @plant(
     "reasons are recorded as they came",
     by=(PROPERTY,),
