@@ -98,7 +98,9 @@ FIXED = (
     LimitTold("a hold", "`atomic holds` says who and why.", waits="release"),
     LimitTold("`backlog_events_max` (100,000)", f"{AGAIN} The disk does not keep up.",
               Problem.OVERLOADED),
-    LimitTold("`answer_bytes_max` of a result that is set by hand", "Set a reference, or raise it.",
+    LimitTold("`answer_bytes_max` of a result that is set by hand",
+              "Set a reference, or raise it, and `body_bytes_max`, which the request with the"
+              " result may not exceed.",
               Problem.TOO_LARGE),
     LimitTold("holds (1,000)", "Release some.", Problem.NOT_POSSIBLE),
     LimitTold("limits set at run time (10,000)", "`atomic limits reset` some.",
