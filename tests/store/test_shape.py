@@ -84,10 +84,16 @@ async def test_what_sqlite_and_other_spacing_bring_along_is_not_strange(whole: P
     assert any(it.name == "schema" and it.done for it in report.checked)
 
 
-@pytest.mark.parametrize("last", [it.name for it in migrations.pending(Database(memory=True))])
+def migration_names() -> list[str]:
+    """All there are, in their order."""
+    with closing(Database(memory=True)) as fresh:
+        return [it.name for it in migrations.pending(fresh)]
+
+
+@pytest.mark.parametrize("last", migration_names())
 def test_every_earlier_schema_is_what_its_migrations_make(path: Path, last: str) -> None:
     """A file that no later engine has opened yet, too; what a later one adds is foreign to it."""
-    names = [it.name for it in migrations.pending(Database(memory=True))]
+    names = migration_names()
     later = names[names.index(last) + 1 :]
     with closing(sqlite3.connect(path)) as db:
         migrations.apply(Database(db), stop_before=later[:1])
