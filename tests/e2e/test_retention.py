@@ -20,6 +20,7 @@ from tests.e2e.harness import (
     EngineProcess,
     application,
     client,
+    eventually,
     eventually_async,
     fine,
     is_problem,
@@ -68,6 +69,7 @@ async def test_what_grew_old_goes_and_its_key_is_told(
                 assert done.exit_code == 0, done.output
                 return done.output
 
+            await eventually(lambda: engine.events("retention-set"))
             (waits,) = engine.events("retention-set")
             assert (waits["runs_that_go"], waits["retention_days"]) == (1, 30)
             assert "would go: 1 run (0 cancelled, 1 completed, 0 failed)" in await atomic(
