@@ -138,6 +138,25 @@ async def test_a_body_whose_run_has_gone_meanwhile_is_not_shown() -> None:
     assert refused.value.problem is Problem.NOT_FOUND
 
 
+async def test_of_a_large_body_that_expired_while_room_was_waited_for_that_is_said() -> None:
+    """As of a small one; the room is given back."""
+    desk = Desk(payload="x" * SMALL_BYTES_MAX)
+    expired = Refused(Problem.OUTCOME_EXPIRED, "It has expired.")
+
+    async def gone_or(run_id: str, unknown: Refused) -> Refused:
+        return expired
+
+    async def body(*args: object, bytes_max: int | None = None, **more: object) -> Larger | None:
+        return None if bytes_max is None else Larger(SMALL_BYTES_MAX + 2)
+
+    stub = cast(Any, desk.front)
+    stub.engine.gone_or, stub.views.body = gone_or, body
+    with pytest.raises(Refused) as refused:
+        await read.payload(desk.front, EVERYBODY, "S", {}, None)
+    assert refused.value is expired
+    assert desk.room.taken == 0
+
+
 async def test_of_who_hides_nothing_the_body_is_the_same_object() -> None:
     """And so is that in which nothing is to be hidden."""
     body = answer({"fine": 1})

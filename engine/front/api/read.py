@@ -53,6 +53,7 @@ from engine.front.show.times import rfc3339
 from engine.ports.caller import SMALL_BYTES_MAX
 from engine.ports.store import Body, Larger
 from engine.ports.views import AttemptRecord, OutcomeRecord, RetryQuery, RunQuery
+from engine.process.budget import Charge
 from engine.runs.open.callers import Recorded, Result
 from engine.runs.open.replies import wait_room
 from engine.runs.waits import WhyWaits, why_wait
@@ -348,29 +349,37 @@ async def _raw(
     front: Front, step: Step, number: int, byte_range: str | None, *, answer: bool, whole: bool
 ) -> Reply:
     """A recorded body, when there is room in memory for it."""
-
-    async def reply_of(body: Body) -> Reply:
+    body, room = await _body(front, step.id, number, answer=answer)
+    try:
+        if body is None:  # or its run has gone since it was looked at
+            unknown = Refused(Problem.NOT_FOUND, "This body was not recorded.")
+            raise await front.engine.gone_or(step.run_id, unknown)
         shown = body if whole else await shown_body(front, step, body)
-        return raw_body(shown, byte_range, redacted=shown is not body)
+        reply = raw_body(shown, byte_range, redacted=shown is not body)
+    except BaseException:
+        if room is not None:
+            room.give_back()
+        raise
+    return reply if room is None else replace(reply, room=room)
 
-    read = partial(front.views.body, step.id, number, answer=answer)
+
+async def _body(
+    front: Front, step_id: str, number: int, *, answer: bool
+) -> tuple[Body | None, Charge | None]:
+    """A recorded body, None if there is none; and the room in memory that it takes, which whoever
+    asks for it gives back: a small one takes none. Raises Refused."""
+    read = partial(front.views.body, step_id, number, answer=answer)
     body = await read(bytes_max=SMALL_BYTES_MAX)
-    if body is None:  # or its run has gone since it was looked at
-        unknown = Refused(Problem.NOT_FOUND, "This body was not recorded.")
-        raise await front.engine.gone_or(step.run_id, unknown)
     if not isinstance(body, Larger):
-        return await reply_of(body)
+        return body, None
     room = await wait_room(front.engine.budget, OPERATORS, body.size)
     try:
         body = await read()
         assert not isinstance(body, Larger)
-        if body is None:
-            raise Refused(Problem.NOT_FOUND, "No body was recorded.")
-        reply = await reply_of(body)
     except BaseException:
         room.give_back()
         raise
-    return msgspec.structs.replace(reply, room=room)
+    return body, room
 
 
 def asks_whole(query: Mapping[str, str], who: Who) -> bool:
@@ -415,14 +424,9 @@ async def _hidden_of(
     number = await _payload_behind(front, step, answer)
     if number is None:
         return None
-    read = partial(front.views.body, step.id, number, answer=False)
-    found = await read(bytes_max=SMALL_BYTES_MAX)
-    room = None
-    if isinstance(found, Larger):
-        room = await wait_room(front.engine.budget, OPERATORS, found.size)
+    payload, room = await _body(front, step.id, number, answer=False)
     try:
-        payload = found if room is None else await read()
-        if payload is None or isinstance(payload, Larger):
+        if payload is None:
             return None  # it is not kept any more
         return await front.costly.run(redaction.values_in(payload.data), OPERATORS, lambda: None)
     finally:
