@@ -12,11 +12,11 @@ from engine.ports.store import Away, Body
 from engine.process.clock import Clock
 from engine.runs.limits.refusals import revision_changed, store_unavailable
 from engine.runs.live import LiveRun
-from engine.runs.stopped import Acted
+from engine.runs.stopped import OnActed
 
 
 async def carry_out(
-    live: LiveRun, order: Order, clock: Clock, away: Away | None, why_not: WhyNot, acted: Acted
+    live: LiveRun, order: Order, clock: Clock, away: Away | None, why_not: WhyNot, acted: OnActed
 ) -> tuple[Run, Done]:
     """Do it, durably; a dry run changes a copy. `away`: why nothing can be recorded now. `acted` is
     called in the passage that writes it. Raises Refused."""

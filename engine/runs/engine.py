@@ -56,7 +56,7 @@ from engine.runs.open.flow import let_go_when_durable
 from engine.runs.open.parent import ParentToken
 from engine.runs.outcomes import read_outcome, wait_for
 from engine.runs.shared import Shared
-from engine.runs.stopped import Acted, StoppedRuns
+from engine.runs.stopped import OnActed, StoppedRuns
 from engine.runs.store_away import follow_store, would_record
 from engine.runs.sweep import sweep
 
@@ -360,7 +360,7 @@ class Engine:
     # -- operators -----------------------------------------------------------------------------
 
     async def act(
-        self, run_id: str, order: Order, acted: Acted = lambda generation: None
+        self, run_id: str, order: Order, acted: OnActed = lambda generation: None
     ) -> tuple[Run | None, Done]:
         """Carry an order out, durably; returns the run and what was done to which steps.
 

@@ -28,7 +28,7 @@ from engine.runs.limits.refusals import (
 )
 from engine.runs.live import LiveRun
 
-Acted = Callable[[int | None], object]
+OnActed = Callable[[int | None], object]
 """Called in the passage that writes an action, with the root's generation; None: not read."""
 READ_AGAIN = (Action.RETRY, Action.RESUME)
 
@@ -146,7 +146,7 @@ class StoppedRuns:
         step_id: str | None,
         if_rev: int | None,
         dry_run: bool,
-        acted: Acted = lambda generation: None,
+        acted: OnActed = lambda generation: None,
     ) -> bool:
         """Cancel a stopped run as it is; or have it read again, once its last request has ended.
 

@@ -22,7 +22,7 @@ from engine.jobs.bulk import Bulk
 from engine.ports.caller import AllTargets
 from engine.ports.jobs import Came, CameTo, Job, JobRun, KeptJob, RunEnd
 from engine.ports.views import RunQuery, RunRecord, RunsFound
-from engine.runs.stopped import Acted
+from engine.runs.stopped import OnActed
 from engine.store.sqlite.views.jobs import SqliteJobs
 from engine.store.sqlite.views.views import SqliteViews
 from engine.telemetry.log import Log
@@ -178,7 +178,7 @@ class Desk:
         found = tuple(self.runs[begin:end])
         return RunsFound(found, 0, True, str(end) if end < len(self.runs) else None)
 
-    async def act(self, run_id: str, order: Order, acted: Acted) -> None:
+    async def act(self, run_id: str, order: Order, acted: OnActed) -> None:
         self.acts.append((trio.current_time(), run_id))
         self.said.append((order.action, order.actor, order.reason))
         self.revs[run_id] = order.if_rev
