@@ -50,6 +50,26 @@ def step_id(tree: RunTree, step: str) -> str:
     )
 
 
+def _act(
+    action: str, name: RunName, step: str | None, options: dict[str, Any], *, as_found: bool = False
+) -> None:
+    """Carry an action out and tell what it did. `as_found`: only at the revision that the step has
+    (without one, the run's own step), unless another was named."""
+    engine, actor, as_json = (options.pop(it) for it in ("engine", "actor", "as_json"))
+    with client_of(engine, actor=actor) as client:
+        run_id = name.find(client)
+        if as_found or step is not None:
+            tree = client.operate.run(run_id)
+            step = run_id if step is None else step_id(tree, step)
+            if as_found and options["if_rev"] is None:
+                options["if_rev"] = next(it.rev for it in tree.steps if it.id == step)
+        answer = client.operate.act(run_id, action, step=step, **options)
+    if as_json:
+        echo_json(answer)
+    else:
+        click.echo(action_text(answer))
+
+
 def _action(
     action: str,
     text: str,
@@ -57,16 +77,8 @@ def _action(
     steps: bool = True,
     urls: bool = False,
 ) -> click.Command:
-    def act(name: RunName, engine: str, actor: str, as_json: bool, **options: Any) -> None:
-        step = options.pop("step", None)
-        with client_of(engine, actor=actor) as client:
-            run_id = name.find(client)
-            step = None if step is None else step_id(client.operate.run(run_id), step)
-            answer = client.operate.act(run_id, action, step=step, **options)
-        if as_json:
-            echo_json(answer)
-            return
-        click.echo(action_text(answer))
+    def act(name: RunName, **options: Any) -> None:
+        _act(action, name, options.pop("step", None), options)
 
     wrapped: Callable[..., None] = json_option(engine_option(actor_option(act)))
     for option in (
@@ -176,7 +188,7 @@ def rerun(name: RunName, step: str | None, payload: bytes | None, **rest: Any) -
     if payload is None and step is None:
         raise click.UsageError("Say with --step where to begin, or give the run a --payload.")
     if payload is None:
-        _repair_act("rerun", name, step, rest)
+        _act("rerun", name, step, rest)
         return
     if not rest["reason"]:
         raise click.UsageError("--payload needs a --reason: it is kept beside the first payload.")
@@ -189,33 +201,16 @@ def _repair(
     action: str, name: RunName, step: str | None, given: dict[str, Any], **rest: Any
 ) -> None:
     """Only as it was found, unless a revision was named; and once, however often it is sent."""
-
-    _repair_act(action, name, step, rest | given | {"key": new_key()}, as_found=True)
-
-
-def _repair_act(
-    action: str, name: RunName, step: str | None, options: dict[str, Any], *, as_found: bool = False
-) -> None:
-    engine, actor, as_json = (options.pop(it) for it in ("engine", "actor", "as_json"))
-    with client_of(engine, actor=actor) as client:
-        run_id = name.find(client)
-        tree = client.operate.run(run_id)
-        wanted = run_id if step is None else step_id(tree, step)
-        if as_found and options["if_rev"] is None:
-            options["if_rev"] = next(it.rev for it in tree.steps if it.id == wanted)
-        answer = client.operate.act(run_id, action, step=wanted, **options)
-    if as_json:
-        echo_json(answer)
-    else:
-        click.echo(action_text(answer))
+    _act(action, name, step, rest | given | {"key": new_key()}, as_found=True)
 
 
 def _result(value: str, content_type: str) -> Any:
     from msgspec import Raw
 
+    from engine.wire import declares_json
+
     content, place = read_value(value)
-    media_type = content_type.partition(";")[0].strip().lower()
-    if media_type == JSON or media_type.endswith("+json"):
+    if declares_json(content_type):
         return Raw(checked_json(content, place))
     try:
         return content.decode()

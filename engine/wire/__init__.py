@@ -12,7 +12,7 @@ from engine.core.outcome import CallError
 from engine.core.retry import RetryPolicy
 from engine.core.rules.action import BEYOND_A_JOB, FITS, Action
 from engine.core.rules.hold import EVERYTHING, RATE_PER_S_MAX, HoldKind, names_of_host
-from engine.core.text.json_text import StandIns, json_fault
+from engine.core.text.json_text import StandIns, declares_json, json_fault
 from engine.wire.alerts import AlertFailed, AlertsStatus, AlertTest
 from engine.wire.backup import BackupProgress, BackupRequest, BackupRow, BackupStatus
 from engine.wire.events import Event, Fact, Other, Reset
@@ -166,6 +166,7 @@ __all__ = [
     "SubmitOptions",
     "WaitRow",
     "WhoAmI",
+    "declares_json",
     "json_fault",
     "names_of_host",
     "parse",
