@@ -29,7 +29,6 @@ OUTCOME_WAIT_S = 60
 """How long one request for an outcome hangs; short enough for most proxies."""
 
 
-NOTHING_GIVEN: Mapping[str, Raw] = {}
 _MEMBERS = {it.name: it.encode_name for it in fields(wire.Submission)}
 _OPTIONS = [(it, _MEMBERS[it]) for it in wire.SubmitOptions.__annotations__ if it != "timeout"]
 """Each with its name in the body."""
@@ -195,8 +194,8 @@ def action_call(
     run_id: str,
     request: wire.ActionRequest,
     actor: str | None,
-    given: Mapping[str, Raw] = NOTHING_GIVEN,
-    key: str | None = None,
+    given: Mapping[str, Raw],
+    key: str | None,
 ) -> Call:
     """Ask for an action; with a key what is `given` is recorded once, however often it is asked."""
     members = msgspec.to_builtins(request)

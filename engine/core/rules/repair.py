@@ -97,10 +97,10 @@ def _another_stands(run: Run, called: set[str], opened: set[str]) -> bool:
     return False
 
 
-def check_payload(run: Run, step_id: str | None) -> None:
+def check_payload(run: Run, step_id: str) -> None:
     """Raises Refused where the run may not be called with another payload."""
     root = run.root
-    if step_id not in (None, run.id):
+    if step_id != run.id:
         raise Refused(
             Problem.INVALID_REQUEST,
             "`payload` belongs to the run's own step: what a step below it is called with comes"

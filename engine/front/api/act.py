@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
-from msgspec.structs import replace
+from msgspec.structs import fields, replace
 
 from engine import wire
 from engine.core.errors import Problem, Refused
@@ -43,6 +43,7 @@ _BELONGS = {
     "http_status": Action.SET_RESULT,
     "payload": Action.RERUN,
 }
+_MEMBERS = {it.name: it.encode_name for it in fields(wire.ActionRequest)}
 _text = msgspec.json.Decoder(str).decode
 
 
@@ -193,7 +194,7 @@ def given_of(asked: wire.ActionRequest, key: str | None, config: Config) -> Give
     request. Raises Refused."""
     for name, action in _BELONGS.items():
         if getattr(asked, name) is not UNSET and asked.action is not action:
-            member = _camel(name)
+            member = _MEMBERS[name]
             raise _refused(f"`{member}` belongs to `{action}`, not to `{asked.action}`.", member)
     if asked.action is Action.SKIP:
         return _given(SKIPPED, b"", "", key)
@@ -246,11 +247,6 @@ def _given(
 ) -> Given:
     digest = hashlib.sha256(f"{status} {content_type}\n".encode() + data).digest()
     return Given(status, digest, key, data, content_type, json)
-
-
-def _camel(name: str) -> str:
-    first, *others = name.split("_")
-    return first + "".join(map(str.capitalize, others))
 
 
 def _refused(detail: str, member: str) -> Refused:
