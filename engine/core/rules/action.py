@@ -338,7 +338,7 @@ def _retarget(
 def _set_dismissed(to: bool) -> Callable[[Run, str | None], Plan]:
     def plan_for(run: Run, step_id: str | None) -> Plan:
         if step_id is not None:
-            raise Refused(Problem.INVALID_REQUEST, "Runs are dismissed and restored, not steps.")
+            raise Refused(Problem.INVALID_REQUEST, "Runs are dismissed and undismissed, not steps.")
         if run.dismissed is to:
             raise _not_possible(run, f"The run is {'already' if to else 'not'} dismissed.")
         if to and run.state not in (StepState.FAILED, StepState.CANCELLED, StepState.PAUSED):
