@@ -5,7 +5,6 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
-from typing import TypeVar
 
 import msgspec
 
@@ -20,7 +19,6 @@ from engine.store.sqlite.store import SqliteStore
 from engine.store.sqlite.views.records import read_record
 from engine.store.writer import Batch
 
-T = TypeVar("T")
 REASONS_MAX = 5
 """Of runs that came to no good end: for so many it is looked up why."""
 
@@ -37,7 +35,7 @@ class SqliteJobs:
         self.file_id, self._log = store.file_id, log
         self._unreadable: set[str] = set()
         """Jobs whose records cannot be read: of each it was said."""
-        self._store, self._writer, self._readers = store, store.writer, store.view_readers
+        self._store, self._writer, self._read = store, store.writer, store.view_readers.read
 
     @property
     def away(self) -> Away | None:
@@ -153,9 +151,6 @@ class SqliteJobs:
                 self._unreadable.add(job_id)
                 self._log("bulk-job-unreadable", job=job_id, why=str(error))
             return None
-
-    async def _read(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        return await self._readers.read(work)
 
 
 def _with_runs(db: sqlite3.Connection) -> Iterator[str]:
