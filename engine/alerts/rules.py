@@ -37,8 +37,8 @@ TYPES = {
 }
 """Of the CloudEvent that tells of it."""
 TEST_TYPE = "dev.atomic.test"
-OF_ENGINE = frozenset({Rule.DISK, Rule.HOST_DOWN, Rule.HOLD, Rule.LATE})
-"""What is so or not, and is looked at; the others happen to runs."""
+OF_ENGINE = frozenset({Rule.DISK, Rule.HOST_DOWN, Rule.HOLD})
+"""The others are of runs: there may be as many of them as clients like."""
 
 Facts = dict[str, str | int]
 

@@ -140,11 +140,6 @@ class Windows:
         """Those that go on."""
         return {it.latest.cause for it in self._of(rule)}
 
-    def has(self, rule: Rule, cause: str) -> bool:
-        """Whether there is this incident now."""
-        it = self._incidents.get((rule, cause))
-        return it is not None and it.count > 0
-
     def _of(self, rule: Rule) -> Iterator[Incident]:
         return (it for (its, _), it in self._incidents.items() if its is rule and it.count)
 
@@ -156,7 +151,7 @@ class Windows:
 
     def _incident(self, trouble: Trouble, now: int) -> Incident:
         key = (trouble.rule, trouble.cause)
-        is_many = _is_of_runs(trouble.rule) and len(self._incidents) >= INCIDENTS_MAX
+        is_many = trouble.rule not in OF_ENGINE and len(self._incidents) >= INCIDENTS_MAX
         if key not in self._incidents and is_many:
             key = (trouble.rule, OTHERS)
         it = self._incidents.get(key)
@@ -187,7 +182,7 @@ class Windows:
     def _urgency(self, telling: Telling, it: Incident) -> tuple[int, bool, int, int, int]:
         """The least goes first. Clients take turns: one of a thousand causes silences no other."""
         rank = _RANKS[it.rule]
-        if not _is_of_runs(it.rule):
+        if it.rule in OF_ENGINE:
             return (rank, telling is Telling.OVER, 0, 0, -it.last_at)
         told = self._sent_of.count(_client(it))
         return (len(_RANKS), telling is Telling.OVER, told, rank, -it.last_at)
@@ -279,12 +274,7 @@ def _passed(at: int | None, now: int) -> bool:
 
 def _kept_from(rule: Rule) -> int:
     """How much of the hour's room this rule must leave."""
-    return KEPT_FOR_ENGINE if _is_of_runs(rule) else 0
-
-
-def _is_of_runs(rule: Rule) -> bool:
-    """Of which there may be as many as clients like."""
-    return rule not in OF_ENGINE or rule is Rule.LATE
+    return 0 if rule in OF_ENGINE else KEPT_FOR_ENGINE
 
 
 def _client(it: Incident) -> str:
