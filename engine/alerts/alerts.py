@@ -237,11 +237,9 @@ class Alerts:
             now, id = self._clock.steady_ms(), self._ids.run_id()
             try:
                 self._open(engine, id, event_of(alert, id, self._source, now))
-            except (
-                Refused
-            ):  # nothing can be recorded, or the engine stops: what is to be told waits
+            except Refused:
                 self._keep()
-                return
+                return  # nothing can be recorded, or the engine stops: what is to be told waits
             self._note_told(alert, id, now)
 
     def _note_told(self, alert: Alert, id: str, now: int) -> None:
@@ -287,7 +285,7 @@ class Alerts:
         engine, now = self._engine, self._clock.steady_ms()
         if engine is None:
             raise Refused(Problem.DRAINING, "The engine is starting.", retryAfter=1)
-        if (free_at := self._windows.take_room(now)) is not None:
+        if (free_at := self._windows.free_at(now)) is not None:
             seconds = max(1, (free_at - now + 999) // 1000)
             raise Refused(
                 Problem.RATE_LIMITED,
@@ -298,6 +296,7 @@ class Alerts:
             )
         id = self._ids.run_id()
         self._open(engine, id, test_event(id, self._source, now, actor.name))
+        self._windows.said_unasked(now)
         self.sent["test"] += 1
         self._remember()
         return id

@@ -198,13 +198,14 @@ class Windows:
             incident.id = incident.id or id
             incident.said_at, incident.unsaid = now, 0
 
-    def take_room(self, now: int) -> int | None:
-        """Room for one that no rule asks for; else when there is some."""
+    def free_at(self, now: int) -> int | None:
+        """When there is room for one that no rule asks for; None: now."""
         self._forget(now)
-        if len(self._sent) == PER_HOUR_MAX:
-            return self._sent[0] + HOUR_MS
+        return self._sent[0] + HOUR_MS if len(self._sent) == PER_HOUR_MAX else None
+
+    def said_unasked(self, now: int) -> None:
+        """One that no rule asks for is recorded."""
         self._note_sent(now, "")
-        return None
 
     def _note_sent(self, now: int, client: str) -> None:
         self._sent.append(now)

@@ -401,6 +401,19 @@ async def test_a_test_comes_and_counts(autojump_clock: object, path: Path) -> No
         await alerts.test(ADA)
 
 
+async def test_a_test_that_cannot_be_recorded_takes_no_room(
+    autojump_clock: object, path: Path
+) -> None:
+    """Nothing was sent, so it counts for nothing."""
+    async with telling(path, failing) as (it, alerts, _):
+        await trio.sleep(1)
+        it.engine.shared.draining = True
+        with pytest.raises(Refused) as refused:
+            await alerts.test(ADA)
+        assert refused.value.problem is Problem.DRAINING
+        assert (alerts.sent_in_hour, alerts.sent.total()) == (0, 0)
+
+
 async def test_a_run_that_a_bug_stopped_is_told(autojump_clock: object, path: Path) -> None:
     """Of it nothing but the error is known."""
     async with telling(path, failing) as (_, alerts, said):

@@ -285,6 +285,7 @@ def test_a_test_takes_room_too() -> None:
     """When there is none it is told when there will be."""
     windows = Windows()
     for n in range(PER_HOUR_MAX):
-        assert windows.take_room(n) is None
-    assert windows.take_room(100) == HOUR_MS
-    assert windows.take_room(HOUR_MS) is None
+        assert windows.free_at(n) is None
+        windows.said_unasked(n)
+    assert windows.free_at(100) == HOUR_MS
+    assert windows.free_at(HOUR_MS) is None
