@@ -16,7 +16,6 @@ from heapq import heappush
 from typing import Any, assert_never
 
 from msgspec import Struct, field
-from msgspec.structs import replace
 
 from engine.core.alive import may_post_since
 from engine.core.errors import IllegalEvent
@@ -340,7 +339,7 @@ def _end_attempt(run: Run, step: Step, event: AttemptEnded) -> None:
 
 
 def _finish(run: Run, step: Step, state: StepState, at: int) -> None:
-    """End a generation: nothing of its timers, marks or pause is left."""
+    """End a generation."""
     counted = not step.awaiting_post
     run.flights.pop(step.id, None)
     _leave_open_state(run, step)
@@ -426,7 +425,11 @@ def _forget_end(step: Step) -> None:
 
 
 def _set_result(run: Run, step: Step, event: ResultSet) -> None:
-    _note_repair(step, event.act, event)
+    repair = Repair(
+        *(step.generation, event.act, event.at, event.actor, event.reason, event.key),
+        *(event.digest, event.was_status, event.was_error, event.was_excerpt),
+    )
+    step.repairs = (*step.repairs, repair)
     step.http_status, step.error, step.excerpt = event.http_status, None, None
     step.cause_id, step.answer_attempt = None, -step.generation
     _finish(run, step, COMPLETED, event.at)
@@ -440,24 +443,13 @@ def _set_payload(run: Run, step: Step, event: PayloadSet) -> None:
     step.generation += 1
     step.reruns += 1
     step.payload_generation = step.generation
-    _note_repair(step, "rerun", event)
+    repair = Repair(
+        step.generation, "rerun", event.at, event.actor, event.reason, event.key, event.digest
+    )
+    step.repairs = (*step.repairs, repair)
     _forget_end(step)
     _reset_counts(step, event.at)
     _move(run, step, PENDING)
-
-
-def _note_repair(step: Step, act: str, event: ResultSet | PayloadSet) -> None:
-    repair = Repair(
-        step.generation, act, event.at, event.actor, event.reason, event.key, event.digest
-    )
-    if isinstance(event, ResultSet):
-        repair = replace(
-            repair,
-            was_status=event.was_status,
-            was_error=event.was_error,
-            was_excerpt=event.was_excerpt,
-        )
-    step.repairs = (*step.repairs, repair)
 
 
 def _end_as_it_is(run: Run, event: EndedAsItIs) -> tuple[Step, ...]:
