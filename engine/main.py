@@ -30,6 +30,7 @@ from engine.core.access.client import ALERTS_CLIENT
 from engine.core.errors import EngineError, Problem
 from engine.core.machine import Change
 from engine.core.rules.hold import EVERYTHING, HoldKind
+from engine.core.text.times import rfc3339
 from engine.figures import (
     show_alerts,
     show_backups,
@@ -47,7 +48,6 @@ from engine.front.api.context import Front
 from engine.front.api.door import EngineDoor
 from engine.front.server import server
 from engine.front.server.certificate import Certificate
-from engine.front.show.times import rfc3339
 from engine.parts import engine_limits, front_of, made_alerts, server_limits
 from engine.ports.store import OpenStore, StoreError, StoreStopped
 from engine.ports.views import Views

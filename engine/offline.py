@@ -20,8 +20,8 @@ from msgspec import Struct
 from engine.core.errors import Refused
 from engine.core.events import Actor
 from engine.core.rules.hold import EVERYTHING, Hold, HoldKind
+from engine.core.text.times import rfc3339
 from engine.front.admin import clients, machine
-from engine.front.show.times import rfc3339
 from engine.parts import changes_of
 from engine.ports.audit import AuditEntry
 from engine.ports.registry import KIND_HOLD, Registered

@@ -29,7 +29,7 @@ from docs.pictures.plans import (
     Try,
     hosts_at,
 )
-from engine.front.show.times import rfc3339
+from engine.core.text.times import rfc3339
 from engine.wire import (
     AttemptRow,
     BulkAnswer,

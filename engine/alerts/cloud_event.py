@@ -6,13 +6,12 @@ What stands in it of runs has no payload, answer, key or header; texts are maske
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-
 import msgspec
 
 from engine.alerts.rules import TEST_TYPE, TYPES, Facts, Rule
 from engine.alerts.windows import PER_HOUR_MAX, WINDOW_MS, Alert, Incident, Telling
 from engine.core.text.secrets import without_secrets
+from engine.core.text.times import rfc3339
 
 TEXT_CHARACTERS_MAX = 300
 """Of one member: errors of peers may be long."""
@@ -28,7 +27,7 @@ def event_of(alert: Alert, id: str, source: str, now: int) -> bytes:
     if until is not None:
         summary += (
             f" At most {PER_HOUR_MAX} alerts are sent in an hour: further ones wait until"
-            f" {_rfc3339(until)}."
+            f" {rfc3339(until)}."
         )
     data: dict[str, object] = {
         "summary": summary,
@@ -36,8 +35,8 @@ def event_of(alert: Alert, id: str, source: str, now: int) -> bytes:
         "rule": it.rule,
         "cause": it.latest.cause,
         "incident": it.id or id,
-        "since": _rfc3339(it.began_at),
-        "last": _rfc3339(it.last_at),
+        "since": rfc3339(it.began_at),
+        "last": rfc3339(it.last_at),
         "count": it.count,
         "more": it.unsaid,
         **facts,
@@ -45,7 +44,7 @@ def event_of(alert: Alert, id: str, source: str, now: int) -> bytes:
     if it.latest.is_new and it.rule is not Rule.NEW_CAUSE and alert.telling is Telling.FIRST:
         data["newCause"] = True
     if until is not None:
-        data["furtherAt"] = _rfc3339(until)
+        data["furtherAt"] = rfc3339(until)
     return _event(TYPES[it.rule], id, source, now, data, _subject(facts))
 
 
@@ -62,7 +61,7 @@ def _event(
         "id": id,
         "source": source,
         "type": type,
-        "time": _rfc3339(now),
+        "time": rfc3339(now),
         "datacontenttype": "application/json",
     }
     if subject:
@@ -85,11 +84,6 @@ def _masked(name: str, value: str | int) -> str | int:
         # The last word may be the half of a secret, which nobody would know by that.
         value = f"{value[:TEXT_CHARACTERS_MAX].rpartition(' ')[0]} …"
     return without_secrets(value)
-
-
-def _rfc3339(at: int) -> str:
-    moment = datetime.fromtimestamp(at / 1000, UTC)
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 # --- what it says ------------------------------------------------------------------------------
@@ -126,7 +120,7 @@ def _summary(telling: Telling, it: Incident, facts: Facts) -> str:
 
 
 def _of_runs(telling: Telling, it: Incident, facts: Facts, what: str) -> str:
-    since = f"since {_rfc3339(it.began_at)}"
+    since = f"since {rfc3339(it.began_at)}"
     if "workflow" not in facts:
         return f"A bug of the engine's has stopped {_runs(it.count).lower()}{_why(facts)}."
     where, minutes = _workflow(facts), WINDOW_MS // 60_000

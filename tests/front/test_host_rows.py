@@ -6,8 +6,8 @@ import trio
 from msgspec import UNSET
 
 from engine.core.access.limits import HostLimits
+from engine.core.text.times import rfc3339
 from engine.front.api.figures import host_rows
-from engine.front.show.times import rfc3339
 from engine.runs.limits.hosts import HostFigures
 from engine.runs.limits.places import AttemptPlaces
 from engine.runs.limits.trouble import CALLS_MIN

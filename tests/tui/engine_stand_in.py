@@ -13,7 +13,7 @@ import msgspec
 import trio
 
 from engine.client import AsyncClient, ProblemError, Reposts
-from engine.front.show.times import rfc3339
+from engine.core.text.times import rfc3339
 from engine.wire import BulkList, CauseList, RetryPage, RunTree
 from tests.tui.support import NOW, page, run_row, step_row
 from tui.data.feed import Feed

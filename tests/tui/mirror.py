@@ -17,9 +17,9 @@ from engine.core.retry import RetryPolicy
 from engine.core.rules.action import Action
 from engine.core.rules.hold import HoldKind
 from engine.core.rules.repair import Given
+from engine.core.text.times import rfc3339
 from engine.front.api.events import event_frame
 from engine.front.show.rows import run_row, step_row
-from engine.front.show.times import rfc3339
 from engine.ports.caller import Invocation
 from engine.runs.open.callers import Recorded, Wait
 from engine.store.sqlite.views.views import SqliteViews

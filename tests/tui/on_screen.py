@@ -22,7 +22,7 @@ from textual.pilot import Pilot
 from textual.worker import WorkerCancelled
 
 from engine.client import AsyncClient, Reposts
-from engine.front.show.times import rfc3339
+from engine.core.text.times import rfc3339
 from engine.wire import AttemptRow, HoldRow, RunPage, RunRow, RunTree, StepAt, StepRow, status_of
 from tests.tui.support import NOW, FakeClock, event_read
 from tui.data.inputs import LinkMoved, LinkState, RunsRead, StatusRead, TreeRead

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from engine.front.show.times import rfc3339
+from engine.core.text.times import rfc3339
 from engine.wire import BulkAnswer, CauseList, CauseRow, RetryPage, RunRow
 from tests.tui.support import (
     NOW,

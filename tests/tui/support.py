@@ -9,7 +9,7 @@ from typing import Any
 from hypothesis import settings
 from msgspec.structs import replace
 
-from engine.front.show.times import maybe_rfc3339, rfc3339
+from engine.core.text.times import maybe_rfc3339, rfc3339
 from engine.wire import (
     AttemptRow,
     HoldRow,

@@ -6,7 +6,7 @@ from engine.alerts.alerts import Alerts
 from engine.core.errors import Problem, Refused
 from engine.core.events import Actor
 from engine.core.text.secrets import without_secrets
-from engine.front.show.times import rfc3339
+from engine.core.text.times import rfc3339
 from engine.wire import alerts as wire
 
 

@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 
 from engine.core.errors import Problem, Refused
 from engine.core.filter import duration_ms
+from engine.core.text.times import rfc3339
 from engine.front.asked import check_names, page_limit
-from engine.front.show.times import rfc3339
 from engine.ports.audit import AuditEntry, AuditQuery
 from engine.registry.audit import Audit
 from engine.wire.access import AuditPage, AuditRow

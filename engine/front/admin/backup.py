@@ -5,8 +5,8 @@ from __future__ import annotations
 import msgspec
 
 from engine.core.events import Actor
+from engine.core.text.times import maybe_rfc3339, rfc3339
 from engine.front.asked import decode_asked
-from engine.front.show.times import maybe_rfc3339, rfc3339
 from engine.jobs.backups import BackupDone, Backups, BackupUnderWay
 from engine.wire import backup as wire
 

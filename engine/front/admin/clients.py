@@ -11,8 +11,8 @@ from engine.core.access.token import Token
 from engine.core.errors import Problem, Refused
 from engine.core.target import BadTarget, normalise_prefix
 from engine.core.text.redaction import RULES_MAX, BadRule, check_rule
+from engine.core.text.times import maybe_rfc3339
 from engine.front.asked import decode_asked
-from engine.front.show.times import maybe_rfc3339
 from engine.registry.changes import Changes, Made
 from engine.registry.registry import Registry
 from engine.wire import access

@@ -12,8 +12,8 @@ from msgspec import Struct
 
 from engine.core.access.client import ALERTS_CLIENT
 from engine.core.rules.hold import Hold
+from engine.core.text.times import rfc3339
 from engine.front.admin import machine
-from engine.front.show.times import rfc3339
 from engine.jobs.backups import Backups
 from engine.ports.caller import Targets
 from engine.ports.registry import Clients

@@ -10,6 +10,7 @@ from engine import wire
 from engine.core.errors import Problem, Refused
 from engine.core.events import Actor
 from engine.core.model import StepState
+from engine.core.text.times import maybe_rfc3339, rfc3339
 from engine.front.access.who import Who
 from engine.front.api.act import move_of
 from engine.front.api.read import read_filter
@@ -17,7 +18,6 @@ from engine.front.asked import decode_asked, page_limit
 from engine.front.server.reply import Reply
 from engine.front.show.replies import json_reply
 from engine.front.show.rows import run_row
-from engine.front.show.times import maybe_rfc3339, rfc3339
 from engine.jobs.bulk import Bulk
 from engine.jobs.plan import Plan
 from engine.ports.jobs import Came, Job, JobOrder

@@ -25,8 +25,8 @@ import msgspec
 import trio
 
 from engine.core.model import StepState
+from engine.core.text.times import rfc3339
 from engine.front.api.context import Front
-from engine.front.show.times import rfc3339
 from engine.ports.views import EventRecord, Signal, Views
 from engine.wire.events import AttemptEnded, Counts, Heartbeat, LateEnd, Reset, RunMoved, Started
 

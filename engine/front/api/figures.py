@@ -15,8 +15,8 @@ from engine import wire
 from engine.core.errors import Refused
 from engine.core.model import Step, StepState
 from engine.core.rules.hold import Hold
+from engine.core.text.times import rfc3339
 from engine.front.show.rows import hold_row
-from engine.front.show.times import rfc3339
 from engine.ports.store import Away
 from engine.process.budget import Budget
 from engine.process.config import Config

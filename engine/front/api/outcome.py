@@ -10,10 +10,10 @@ from engine.core.below import excerpt_beside
 from engine.core.errors import Problem
 from engine.core.model import Step, StepState
 from engine.core.text.json_text import declares_json
+from engine.core.text.times import rfc3339
 from engine.front.api.headers import Posted
 from engine.front.server.reply import Reply
 from engine.front.show.replies import JSON, problem_reply
-from engine.front.show.times import rfc3339
 from engine.ports.store import Body
 from engine.runs.limits.refusals import RETRY_AFTER_S, STOPPED_RETRY_AFTER_S
 from engine.runs.open.callers import Recorded, Result, StillOpen, Why

@@ -6,8 +6,8 @@ import msgspec
 
 from engine.core.errors import Problem, Refused
 from engine.core.rules.retention import LONGER, Retention
+from engine.core.text.times import rfc3339
 from engine.front.asked import decode_asked
-from engine.front.show.times import rfc3339
 from engine.jobs.retention import Pruning
 from engine.wire.retention import PruneAnswer, PruneRequest, RetentionStatus
 

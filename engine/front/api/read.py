@@ -16,6 +16,7 @@ from engine.core.errors import Problem, Refused
 from engine.core.filter import BadFilter, Filter, parse
 from engine.core.model import Step, StepState, run_of
 from engine.core.text.redaction import Redaction
+from engine.core.text.times import rfc3339
 from engine.front.access.own import check_own
 from engine.front.access.who import Who
 from engine.front.admin.alerts import alerts_status
@@ -49,7 +50,6 @@ from engine.front.show.rows import (
     step_row,
     with_generations,
 )
-from engine.front.show.times import rfc3339
 from engine.ports.caller import SMALL_BYTES_MAX
 from engine.ports.store import Body, Larger
 from engine.ports.views import AttemptRecord, OutcomeRecord, RetryQuery, RunQuery

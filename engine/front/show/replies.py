@@ -8,8 +8,8 @@ import msgspec
 
 from engine import wire
 from engine.core.errors import Problem, RateLimit, Refused
+from engine.core.text.times import rfc3339
 from engine.front.server.reply import Reply
-from engine.front.show.times import rfc3339
 
 JSON = ("content-type", "application/json")
 PROBLEM_JSON = ("content-type", "application/problem+json")

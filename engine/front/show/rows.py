@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from engine import wire
 from engine.core.model import Move, Repair, Step, StepState, run_of
 from engine.core.rules.hold import Hold
-from engine.front.show.times import maybe_rfc3339, rfc3339
+from engine.core.text.times import maybe_rfc3339, rfc3339
 from engine.ports.views import (
     AttemptRecord,
     CauseRecord,

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from engine.front.show.times import rfc3339
+from engine.core.text.times import rfc3339
 from engine.wire import MoveRow, WaitRow
 from tests.tui.golden import same
 from tests.tui.scene import scene

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from engine.front.show.times import rfc3339
+from engine.core.text.times import rfc3339
 from engine.wire import StepRow, WaitRow
 from tests.tui.golden import same
 from tests.tui.scene import SHIP, fan_out

@@ -7,7 +7,7 @@ import pytest
 import trio
 from msgspec.structs import replace
 
-from engine.front.show.times import rfc3339
+from engine.core.text.times import rfc3339
 from engine.wire import BulkAnswer, BulkList, Problem, RunPage, RunTree
 from tests.client.fake_engine import refusal
 from tests.tui.engine_stand_in import StandIn, fed, gaps

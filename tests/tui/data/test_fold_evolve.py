@@ -11,9 +11,9 @@ from msgspec.structs import asdict
 from engine.core.events import Acted, Event, Held, ResultSet, Retargeted, RunMoved
 from engine.core.machine import Change
 from engine.core.retry import RetryPolicy
+from engine.core.text.times import rfc3339
 from engine.front.api.events import event_frame
 from engine.front.show.rows import run_row, step_row
-from engine.front.show.times import rfc3339
 from engine.ports.views import EventRecord, record_of
 from engine.wire import HoldRow, RunTree
 from tests.core.any_run import AnyRun

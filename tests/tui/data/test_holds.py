@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from engine.front.show.times import rfc3339
+from engine.core.text.times import rfc3339
 from engine.wire import HoldRow
 from tests.tui.support import (
     NOW,

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.front.show.times import rfc3339
+from engine.core.text.times import rfc3339
 from engine.wire import BulkAnswer, CauseList, CauseRow, RetryPage, status_of
 from engine.wire.events import Event
 from tests.tui.support import (

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import trio
 
-from engine.front.show.times import rfc3339
+from engine.core.text.times import rfc3339
 from engine.wire import RunTree, StepRow, WaitRow
 from tests.tui.engine_stand_in import StandIn, fed
 from tests.tui.support import NOW, RUN, event, run_row, step_row, store_at, tree_read
