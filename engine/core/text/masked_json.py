@@ -13,7 +13,7 @@ import re
 from bisect import bisect_left
 from collections.abc import Generator, Iterable
 
-from msgspec import Struct, field
+from msgspec import Struct
 
 from engine.core.text.named_values import Names
 from engine.core.text.secrets import MASK
@@ -87,7 +87,7 @@ class _Frame(Struct):
     """Of items or members so far."""
     is_hidden: bool = False
     """One of its strings is a name, so one of the others is what it is given."""
-    same: Nodes | None = field(default=None)
+    same: Nodes | None = None
     """Where pointers lead for each of its items, whichever it is."""
 
 

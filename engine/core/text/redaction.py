@@ -12,13 +12,14 @@ import json
 import re
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from functools import lru_cache
-from typing import Any, AnyStr
+from typing import AnyStr, TypeVar
 
 from engine.core.text.json_text import declares_json, json_fault
 from engine.core.text.masked_json import PIECE_BYTES, SPANS_MAX, VALUE_MASK, Node, Span, spans_in
 from engine.core.text.named_values import Names
 from engine.core.text.secrets import MASK
 
+T = TypeVar("T")
 RULES_MAX = 100
 """Of one client."""
 RULE_CHARACTERS_MAX = 1_024
@@ -138,12 +139,10 @@ class Redaction:
     def told(self, text: str, values: Iterable[str] = ()) -> str:
         """A text, of one line mostly, without what the names are given in it and without these
         values, as they stand in the body that it speaks of."""
-        left: str | None = at_once(_without_values(text, values))
+        left = at_once(_without_values(text, values))
         if left is None:
             return MASK
-        if self._names is not None:
-            left = str(at_once(self._names.masked(left)))
-        return left
+        return left if self._names is None else at_once(self._names.masked(left))
 
     def values_in(
         self, payload: bytes, most: int = VALUES_MAX
@@ -193,13 +192,14 @@ def _spliced(data: bytes, spans: list[Span]) -> bytes:
     return b"".join((*parts, data[at:]))
 
 
-def at_once(steps: Generator[None, None, Any]) -> Any:
+def at_once(steps: Generator[None, None, T]) -> T:
     """What small work comes to, in one go."""
     while True:
         try:
             next(steps)
         except StopIteration as end:
-            return end.value
+            found: T = end.value
+            return found
 
 
 def _hits(data: bytes, values: Sequence[str]) -> Generator[None, None, list[int] | None]:
