@@ -111,7 +111,7 @@ def parameters(route: Route[Any]) -> list[Json]:
         headers += (_ACTOR if route.method == "POST" else _ACTOR_OF_WHOLE,)
     return [
         *(_of_path(route, name) for name in re.findall(r"\{(\w+)\}", route.path)),
-        *map(_of_query, [route] * len(route.queries), route.queries),
+        *(_of_query(route, name) for name in route.queries),
         *(_header(*it) for it in headers),
     ]
 
