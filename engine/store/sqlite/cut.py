@@ -18,6 +18,7 @@ from typing import NamedTuple
 from engine.store.expiry import Cut, Expiry
 from engine.store.journal import UNREADABLE, OpenedPart, Part, named_runs, opened_part, parts
 from engine.store.sqlite.expiry import Gone
+from engine.store.sqlite.file.wal import PAGE_BYTES
 from engine.store.sqlite.readers import SQL, snapshot
 from engine.store.sqlite.tables import CARRIED
 
@@ -27,7 +28,6 @@ PAGES_AT_ONCE_MAX = 256
 """So many pages of entries, one entry more at most: SQLite reads what it frees."""
 CARRIED_AT_ONCE_MAX = 200
 """So many parts, one entry's more at most."""
-PAGE_BYTES = 4_096
 SQL_FLOOR = "SELECT floor, caught_up FROM engine"
 
 
