@@ -47,11 +47,9 @@ class Hanging:
 
     def enter(self, calls: ClientCalls | None) -> bool:
         """One gives its place up, if there is room. True: there is."""
-        if self.count >= self.most:
+        if not self.has_room(calls):
             return False
         if calls is not None:
-            if calls.hanging >= self.of_client_max:
-                return False
             calls.hanging += 1
         self.count += 1
         return True

@@ -133,12 +133,12 @@ def place_kept_for_anothers_step(bug: Planting) -> None:
 
 @plant("any number of functions hang uncounted", by=(PROPERTY,), test=SO_MANY)
 def hanging_without_end(bug: Planting) -> None:
-    bug.rewrite(Hanging.enter, "self.count >= self.most", "False")
+    bug.rewrite(Hanging.has_room, "self.count < self.most", "True")
 
 
 @plant("one client takes all the room for functions that hang", by=(PROPERTY,), test=SHARED)
 def hanging_room_of_one(bug: Planting) -> None:
-    bug.rewrite(Hanging.enter, "calls.hanging >= self.of_client_max", "False")
+    bug.rewrite(Hanging.has_room, "calls.hanging < self.of_client_max", "True")
 
 
 @plant("room for functions that hang is offered to nobody", by=(PROPERTY,), test=KEPT)
