@@ -103,7 +103,8 @@ class Alerts:
         self._knows = False
         self._stirred = trio.Event()
         self._is_kept = True
-        """What is known of incidents is as it was registered last."""
+        """Nothing was heard since incidents were registered last; what is looked at is found anew
+        after a restart."""
         self._engine: Engine | None = None
         self.sent: Counter[str] = Counter()
         """Since the start, by rule."""
