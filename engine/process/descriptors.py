@@ -62,9 +62,9 @@ class Room(Struct, frozen=True):
         """What to do, for people."""
         return (
             f"The engine may open {self.has} files and needs {self.needed} for connections_max,"
-            " in_flight_max, and as many functions or more that wait for steps. Until it may, it"
-            " takes fewer. Raise the limit (LimitNOFILE= of"
-            " systemd, `ulimit -Hn`, --ulimit nofile of a container), or lower these settings."
+            " in_flight_max, and functions that wait for steps. Until it may, it takes fewer. Raise"
+            " the limit (LimitNOFILE= of systemd, `ulimit -Hn`, --ulimit nofile of a container), or"
+            " lower these settings."
         )
 
 
