@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from engine.core.access.client import ALERTS_CLIENT
 from engine.core.errors import Problem, Refused
 from engine.core.machine import Change
 from engine.core.model import Run
@@ -60,8 +61,19 @@ def _bodies(live: LiveRun, order: Order) -> tuple[Body, ...]:
     )  # fmt: skip
 
 
+SAYS_WHAT_IS_SENT = (Action.RERUN, Action.SET_RESULT, Action.SKIP)
+"""Of an alert nobody else may: it is signed as the engine's own word."""
+
+
 def _check(run: Run, order: Order) -> None:
-    """The run has the step, and the revision that was seen."""
+    """The run has the step, and the revision that was seen; and it is the application's."""
+    if run.client == ALERTS_CLIENT and order.action in SAYS_WHAT_IS_SENT:
+        raise Refused(
+            Problem.NOT_POSSIBLE,
+            "The run is an alert of the engine's, which alone says what it sends and what came of"
+            " it. `retry` sends it again.",
+            runId=run.id,
+        )
     step_id = order.step_id
     if step_id is not None and step_id not in run.steps:
         raise Refused(Problem.NOT_FOUND, f"The run has no step {step_id}.", runId=run.id)

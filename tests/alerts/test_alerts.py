@@ -25,6 +25,7 @@ from engine.core.outcome import Answered, CallError, Outcome, Unanswered
 from engine.core.retry import DAY_MS, RetryPolicy
 from engine.core.rules.action import Action
 from engine.core.rules.hold import EVERYTHING, HoldKind
+from engine.core.rules.repair import Given
 from engine.ports.caller import Invocation
 from engine.ports.registry import KIND_ALERTS, Registered
 from engine.runs.limits.bounds import EngineLimits
@@ -184,6 +185,30 @@ async def test_what_the_engine_paused_is_told_and_what_an_operator_paused_is_not
             said_of_operator += said.lines
             nursery.cancel_scope.cancel()
     assert said_of_operator == []
+
+
+@pytest.mark.parametrize(
+    ("action", "given"),
+    [
+        (Action.RERUN, Given(0, b"sha", data=b'{"type":"forged"}')),
+        (Action.RERUN, None),
+        (Action.SET_RESULT, Given(200, b"sha", data=b"{}")),
+        (Action.SKIP, Given(204, b"sha", data=b"null")),
+    ],
+)
+async def test_nobody_else_says_what_an_alert_is(
+    autojump_clock: object, path: Path, action: Action, given: Given | None
+) -> None:
+    """It is signed as the engine's own word; `retry` and `cancel` are an operator's."""
+    async with telling(path, failing) as (it, _, said):
+        await post_failing(it)
+        await trio.sleep(5)
+        (event,) = said.events
+        with pytest.raises(Refused, match="an alert of the engine's") as refused:
+            await it.act(event["id"], action, step_id=event["id"], given=given, reason="so")
+        assert refused.value.problem is Problem.NOT_POSSIBLE
+        await trio.sleep(60)
+        assert len(said.events) == 1
 
 
 @pytest.mark.slow

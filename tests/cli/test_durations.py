@@ -6,6 +6,7 @@ import click
 import pytest
 
 from engine.cli.options import duration, lifetime, since
+from engine.cli.show.text import count_text
 from engine.core.filter import Field, parse
 from tests.client.fake_engine import Atomic, FakeEngine, refusal
 
@@ -59,3 +60,12 @@ def test_options_of_all_kinds_take_it(atomic: Atomic, engine: FakeEngine) -> Non
     assert (added["expiresInMs"], rotated["overlapMs"]) == (129_600_000, 1_500)
     assert (posted["timeout"], posted["attemptTimeout"]) == (90_000, 86_400_000)
     assert posted["retry"]["backOff"] == 250
+
+
+@pytest.mark.parametrize(
+    ("number", "what", "told"),
+    [(1, "try", "1 try"), (2, "try", "2 tries"), (0, "key", "0 keys"), (1_000, "a", "1,000 as")],
+)
+def test_how_many(number: int, what: str, told: str) -> None:
+    """In English."""
+    assert count_text(number, what) == told

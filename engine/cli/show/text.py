@@ -116,8 +116,8 @@ def until_text(due_at: str, now: str) -> str:
 
 
 def count_text(number: int, what: str) -> str:
-    """`1 step`, `2 steps`, `1,000 steps`; `1 try`, `2 tries`."""
-    many = what[:-1] + "ies" if what.endswith("y") else what + "s"
+    """`1 step`, `2 steps`, `1,000 steps`; `1 try`, `2 tries`; `2 keys`."""
+    many = f"{what[:-1]}ies" if what.endswith("y") and what[-2] not in "aeiou" else f"{what}s"
     return f"{number:,} {what if number == 1 else many}"
 
 
