@@ -56,8 +56,9 @@ from engine.process.budget import Budget
 from engine.process.clock import SystemClock
 from engine.process.config import Config, ConfigError, service_links
 from engine.process.descriptors import Room, TooFewDescriptors, make_room
+from engine.process.exits import EXIT_FAILED, EXIT_OK, EXIT_USAGE
 from engine.process.memory import trim
-from engine.process.stopping import EXIT_STOPPED, Stop, Watchdog, block_signals, listen
+from engine.process.stopping import Stop, Watchdog, block_signals, listen
 from engine.registry.files import sources_of
 from engine.registry.registry import Registry
 from engine.registry.undefined import tell_of_undefined
@@ -76,7 +77,6 @@ from engine.traces.spans import Spans
 from engine.traces.tracing import tracing_of
 from engine.wire import problem
 
-EXIT_FAILED, EXIT_REFUSED = 1, 2
 ANSWERS_GRACE_S = 2.0
 """After the drain: how long answers may take to reach their callers."""
 FAILED_DEADLINE_S = 1.0
@@ -122,18 +122,18 @@ def serve(config: Config, settings: Path | None = None) -> int:
             )
         except (ConfigError, StoreError, CannotListen, TooFewDescriptors) as error:
             output.write(f"atomic: cannot start: {error}")
-            return EXIT_REFUSED
+            return EXIT_USAGE
         except BaseException as error:
             alone = _alone(error)
             if isinstance(alone, ConfigError):  # known when the store was open
                 output.write(f"atomic: cannot start: {alone}")
-                return EXIT_REFUSED
+                return EXIT_USAGE
             if isinstance(alone, StoreStopped):  # its own reason, said without a traceback
                 log.error("engine-stopped", reason=str(alone))
             else:
                 log.error("engine-stopped", exc_info=error)
             return EXIT_FAILED
-        return EXIT_STOPPED
+        return EXIT_OK
 
 
 def _alone(error: BaseException) -> BaseException:

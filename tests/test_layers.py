@@ -178,8 +178,8 @@ ROWS = (
     row("engine.cli.show", "engine.client.* engine.shown engine.wire click msgspec"),
     row(
         "engine.cli",
-        "engine.cli.show engine.core engine.client.* engine.main engine.process engine.shown "
-        "engine.wire click msgspec",
+        "engine.cli.show engine.core engine.client.* engine.main engine.ports engine.process "
+        "engine.shown engine.wire click msgspec",
     ),
     row(
         "engine.cli.access",
@@ -189,7 +189,7 @@ ROWS = (
     row(
         "engine.cli.upkeep",
         "engine.cli engine.cli.show engine.client.* engine.core engine.ports engine.offline "
-        "engine.wire click",
+        "engine.process engine.wire click",
     ),
     row("engine.cli.main", f"engine.cli click {ANYTHING}"),
     row("engine.cli.__main__", "engine.cli.main"),

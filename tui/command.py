@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
+from engine.cli.exits import Refusal
 from engine.cli.options import TOKEN_FILE, actor_option, engine_option, token_file
 from engine.cli.show.lists import alarm_lines
 from engine.cli.show.text import echo_json, on_terminal, safe, unicode_terminal
@@ -110,7 +111,9 @@ def tui(
     start = Start(options, kept, shown, speed)
     try:
         code = _serve(start, serve_port) if serve else run(start)
-    except (RecordingError, OSError, ValueError) as error:
+    except OSError as error:
+        raise (click.UsageError if record is None else Refusal)(safe(error)) from error
+    except (RecordingError, ValueError) as error:
         raise click.UsageError(safe(error)) from error
     sys.exit(code)
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from engine.cli.exits import EXIT_FAILED, EXIT_INTERRUPTED, Refusal
+from engine.cli.exits import Refusal
 from engine.cli.filter import faults_shown, filter_option, whole_filter
 from engine.cli.options import (
     actor_option,
@@ -26,6 +26,7 @@ from engine.cli.options import (
 )
 from engine.cli.show.lists import run_list_lines, table
 from engine.cli.show.text import clock_text, count_text, echo_json, echo_list, safe, span_text
+from engine.process.exits import EXIT_FAILED, EXIT_INTERRUPTED
 
 if TYPE_CHECKING:
     from engine.client import Client

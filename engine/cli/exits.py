@@ -1,37 +1,31 @@
-"""How a command ends: exit codes, and errors as a line for people."""
+"""How a command ends: errors as a line for people, and each with its exit code."""
 
 from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from textwrap import fill
 from typing import Any
 
 import click
 
 from engine.cli.show.text import safe
 from engine.core.errors import EngineError
+from engine.process.exits import (
+    EXIT_CODES,
+    EXIT_DAMAGED,
+    EXIT_FAILED,
+    EXIT_INTERRUPTED,
+    EXIT_OPEN,
+    EXIT_REFUSED,
+    EXIT_UNREACHABLE,
+    EXIT_USAGE,
+)
 
-EXIT_OK = 0
-EXIT_FAILED = 1
-EXIT_USAGE = 2
-EXIT_UNREACHABLE = 3
-EXIT_REFUSED = 4
-EXIT_OPEN = 5
-EXIT_DAMAGED = 6
-EXIT_INTERRUPTED = 130
-EXIT_CODES = {
-    EXIT_OK: "done; of submit and outcome: the step completed",
-    EXIT_FAILED: "the step failed or was cancelled; the bulk job was aborted; of health: not ready",
-    EXIT_USAGE: "the command or a setting is wrong",
-    EXIT_UNREACHABLE: "the engine cannot be reached, or could not answer",
-    EXIT_REFUSED: "the engine refused: no such run, not possible in this state, key reused",
-    EXIT_OPEN: "not ended yet: the wait is over, the work goes on",
-    EXIT_DAMAGED: "what was checked is not as it must be; each fault is named",
-    EXIT_INTERRUPTED: "interrupted with Ctrl-C; what was recorded goes on",
-}
-EPILOG = "\b\nExit codes:\n" + "\n".join(f"  {code:<4} {it}" for code, it in EXIT_CODES.items())
+EPILOG = "\b\nExit codes:\n" + "\n".join(
+    fill(it, 96, initial_indent=f"  {code:<4} ", subsequent_indent=" " * 7)
+    for code, it in EXIT_CODES.items()
+)
 
 
 class AtomicGroup(click.Group):
@@ -62,7 +56,8 @@ class AtomicGroup(click.Group):
 
 
 class Refusal(click.ClickException):
-    """What the engine would not have done as it was asked for: one line, as its own errors."""
+    """What cannot be done as things are, though the command is right: one line, as of an engine
+    that refuses."""
 
     exit_code = EXIT_REFUSED
 
@@ -71,31 +66,23 @@ class Refusal(click.ClickException):
         click.echo(f"atomic: {safe(self.message)}", err=True, file=file)
 
 
-@contextmanager
-def refused_of_a_file() -> Iterator[None]:
-    """What cannot be done with a file is refused as by an engine. Raises Refusal."""
-    try:
-        yield
-    except EngineError as error:
-        raise Refusal(str(error)) from error
-
-
 def _exit_code(error: EngineError) -> int:
     from engine import client
+    from engine.ports.store import BadFile
     from engine.process.config import ConfigError
 
     match error:
         case client.StepFailed() | client.RunCancelled():
             return EXIT_FAILED
-        case client.ProblemError():
-            return EXIT_REFUSED
         case client.WaitTimeout():
             return EXIT_OPEN
-        case ConfigError():
-            return EXIT_USAGE
         case client.NothingKnown():
             return EXIT_UNREACHABLE
-    return EXIT_FAILED
+        case ConfigError():
+            return EXIT_USAGE
+        case BadFile():
+            return EXIT_DAMAGED
+    return EXIT_REFUSED
 
 
 def _missing_text(name: str) -> str:

@@ -13,9 +13,9 @@ from urllib.parse import urlsplit
 import click
 
 from engine import __version__
-from engine.cli.exits import EXIT_FAILED, EXIT_UNREACHABLE
 from engine.cli.options import was_typed
 from engine.cli.show.text import safe
+from engine.process.exits import EXIT_FAILED, EXIT_UNREACHABLE
 
 HERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}
 """Where this machine reaches an engine that listens at any address."""

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 import click
 
-from engine.cli.exits import EXIT_OPEN
 from engine.cli.options import (
     RunName,
     client_of,
@@ -22,6 +21,7 @@ from engine.cli.options import (
 )
 from engine.cli.show.text import count_text, echo_json, json_text, safe, state_text
 from engine.cli.wait import TOLD_AFTER_S, first_look, wait_telling
+from engine.process.exits import EXIT_OPEN
 
 if TYPE_CHECKING:
     from engine.client import Open, Outcome

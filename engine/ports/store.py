@@ -22,6 +22,10 @@ class StoreError(EngineError):
     """The store cannot be opened; the message says why and what to do."""
 
 
+class BadFile(StoreError):
+    """What is in the file is not as it must be: it is damaged, or another program's."""
+
+
 class StoreStopped(EngineError):
     """The store ends the engine, for a reason that is known: the message tells it."""
 

@@ -19,9 +19,9 @@ from contextlib import suppress
 
 import trio
 
+from engine.process.exits import EXIT_OK
 from engine.telemetry.log_output import LogOutput
 
-EXIT_STOPPED = 0
 ECHO_S = 0.1
 LAST_WORDS_S = 0.2
 """Before the process is ended: how long its last lines of the log may take."""
@@ -80,10 +80,10 @@ class Stop:
         loop, asked = self._loop, self._asked
         if self._heard or loop is None or asked is None:
             self._log("stopping-at-once", signal=name)
-            self._watchdog.end(EXIT_STOPPED)
+            self._watchdog.end(EXIT_OK)
             return
         self._heard = True
-        self._watchdog.start(self._deadline_s, EXIT_STOPPED)
+        self._watchdog.start(self._deadline_s, EXIT_OK)
         self._log("stopping", signal=name)
         with suppress(trio.RunFinishedError):
             loop.run_sync_soon(asked.set)

@@ -7,7 +7,7 @@ import json
 import httpx
 import pytest
 
-from engine.cli.exits import EXIT_OPEN, EXIT_REFUSED
+from engine.process.exits import EXIT_OPEN, EXIT_REFUSED
 from engine.wire import Problem
 from tests.cli.tree import TREE
 from tests.client.fake_engine import OUTCOME, Atomic, answer, refusal

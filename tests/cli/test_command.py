@@ -15,9 +15,9 @@ import pytest
 from engine import __version__
 from engine.cli.demo import run as demo_run
 from engine.cli.demo.stage import DemoOptions
-from engine.cli.exits import EXIT_CODES
 from engine.cli.main import COMMANDS, command_of
 from engine.process.config import Config
+from engine.process.exits import EXIT_CODES
 from tests.client.fake_engine import Atomic, answer
 
 ROOT = Path(__file__).parents[2]

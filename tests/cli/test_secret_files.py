@@ -109,7 +109,7 @@ def test_what_makes_a_new_one_writes_over_none(atomic: Atomic, tmp_path: Path) -
     path = tmp_path / "admin.token"
     path.write_text(f"{OLD}\n")
     done = atomic(*ADD, str(path))
-    assert (done.exit_code, "is there already" in done.stderr) == (2, True)
+    assert (done.exit_code, "is there already" in done.stderr) == (4, True)
     assert path.read_text() == f"{OLD}\n"
 
 
@@ -130,7 +130,7 @@ def test_what_cannot_be_written_is_told_before_anything_is_made(
 ) -> None:
     """A directory that is not there; a secret that is to be shown as well."""
     done = atomic(*ROTATE, str(tmp_path / "gone" / "billing.token"))
-    assert (done.exit_code, "No such file or directory" in done.stderr) == (2, True)
+    assert (done.exit_code, "No such file or directory" in done.stderr) == (4, True)
     done = atomic(*ROTATE, str(tmp_path / "billing.token"), "--json")
     assert (done.exit_code, "give one of them" in done.stderr) == (2, True)
     assert os.listdir(tmp_path) == []
@@ -169,5 +169,5 @@ def test_a_file_of_something_else_is_left_alone(
     path = tmp_path / "other"
     path.write_text(there)
     done = atomic(*command, str(path))
-    assert (done.exit_code, path.read_text()) == (2, there)
+    assert (done.exit_code, path.read_text()) == (4, there)
     assert "is a file of something else: name another" in " ".join(done.stderr.split())

@@ -113,5 +113,5 @@ def test_a_place_that_cannot_be_written_is_named(atomic: Atomic, tmp_path: Path)
     """One line: which, and why."""
     (tmp_path / "file").write_text("")
     result = atomic("setup", str(tmp_path / "file" / "etc"), *SHOP)
-    assert result.exit_code == 2
+    assert result.exit_code == 4
     assert "cannot be written: Not a directory" in result.output

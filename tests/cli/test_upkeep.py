@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import trio
 
-from engine.cli.exits import EXIT_DAMAGED, EXIT_FAILED, EXIT_REFUSED, EXIT_USAGE
+from engine.process.exits import EXIT_DAMAGED, EXIT_REFUSED, EXIT_UNREACHABLE, EXIT_USAGE
 from tests.client.fake_engine import Atomic, FakeEngine, answer
 from tests.store.support import answered, change_file, new_run, started, store_at
 
@@ -80,10 +80,10 @@ def test_backup_follows_what_the_engine_makes(
     assert (result.exit_code, result.stdout) == (0, "/there/a.db: 4,096 bytes\n")
     failed = [answer(NOW, 202), answer({"backup": {"last": {**ROW, "error": "no room."}}})]
     result = atomic("backup", "/there/a.db", answers=failed)
-    assert (result.exit_code, result.stderr) == (EXIT_FAILED, "atomic: no room.\n")
+    assert (result.exit_code, result.stderr) == (EXIT_REFUSED, "atomic: no room.\n")
     lost = [answer(NOW, 202), answer({})]
     result = atomic("backup", "/there/a.db", answers=lost)
-    assert result.exit_code == EXIT_REFUSED
+    assert result.exit_code == EXIT_UNREACHABLE
     assert "does not know how it ended" in result.stderr
 
 

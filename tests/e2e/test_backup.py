@@ -10,8 +10,8 @@ import httpx
 import trio
 from click.testing import CliRunner
 
-from engine.cli.exits import EXIT_FAILED
 from engine.cli.main import main
+from engine.process.exits import EXIT_REFUSED
 from engine.store.sqlite.verify.verify import verify
 from tests.e2e.harness import (
     SETTINGS,
@@ -53,7 +53,7 @@ async def test_a_copy_of_an_engine_that_works(tmp_path: Path) -> None:
             assert stat.S_IMODE(copy.stat().st_mode) == 0o600
             assert verify(copy).faults == []
             again = await trio.to_thread.run_sync(atomic, engine, "backup", str(copy))
-            assert again.exit_code == EXIT_FAILED
+            assert again.exit_code == EXIT_REFUSED
             assert "is there already, and nothing is written over" in again.stderr
             status = httpx.get(f"{engine.url}/api/v1/status").json()["backup"]
             assert status["lastGood"]["bytes"] == copy.stat().st_size

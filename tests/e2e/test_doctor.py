@@ -9,9 +9,9 @@ from typing import Any
 import trio
 from click.testing import CliRunner
 
-from engine.cli.exits import EXIT_DAMAGED, EXIT_OK, EXIT_REFUSED
 from engine.cli.main import main
 from engine.offline import add_client_to
+from engine.process.exits import EXIT_DAMAGED, EXIT_OK, EXIT_REFUSED
 from engine.wire.access import ClientRequest
 from tests.e2e.harness import SETTINGS, application, fine, running
 from tests.loopback import free_port
@@ -76,5 +76,5 @@ def test_a_file_that_no_engine_has_open(tmp_path: Path) -> None:
     }  # fmt: skip
     (tmp_path / "b.db").write_text("nothing of the kind, and long enough to be read\n" * 9)
     result = _asked("--db", str(tmp_path / "b.db"))
-    assert result.exit_code == EXIT_REFUSED
+    assert result.exit_code == EXIT_DAMAGED
     assert "is not an SQLite database" in result.stderr

@@ -9,8 +9,8 @@ import httpx
 import trio
 from click.testing import CliRunner
 
-from engine.cli.exits import EXIT_DAMAGED, EXIT_REFUSED
 from engine.cli.main import main
+from engine.process.exits import EXIT_DAMAGED, EXIT_REFUSED
 from engine.store.sqlite.verify.verify import verify
 from tests.e2e.harness import (
     SETTINGS,

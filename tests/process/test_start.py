@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from engine.main import EXIT_REFUSED
+from engine.process.exits import EXIT_USAGE
 
 
 def said(*options: str) -> str:
     """What the operator reads on a start with these options, which must fail."""
     command = (sys.executable, "-m", "engine.cli", "serve", *options)
     ran = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert ran.returncode == EXIT_REFUSED
+    assert ran.returncode == EXIT_USAGE
     return ran.stderr
 
 

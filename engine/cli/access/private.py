@@ -90,9 +90,9 @@ class Place(Draft):
     def __init__(self, path: Path, *, new: bool, kept: int, begins: str) -> None:
         """`new`: nothing may be there. `kept`: so many secrets of what is there stay behind the new
         one. `begins`: what the lines of such a file begin with: a file of anything else is nobody's
-        to be changed. Raises OSError, and UsageError for what is there."""
+        to be changed. Raises OSError, and Refusal for what is there."""
         if new and path.exists():
-            raise click.UsageError(
+            raise Refusal(
                 f"--to: {safe(path)} is there already, and is not written over: name another file."
             )
         lines = map(
@@ -100,7 +100,7 @@ class Place(Draft):
         )
         there = [line for line in lines if line and line[0] != "#"]
         if not all(line.startswith(begins) for line in there):
-            raise click.UsageError(
+            raise Refusal(
                 f"--to: {safe(path)} has lines that do not begin with {begins}, so it is a file of"
                 " something else: name another."
             )
@@ -126,7 +126,7 @@ def place_for(
     to: Path | None, *, as_json: bool, new: bool = False, kept: int = 0, begins: str = ""
 ) -> Iterator[Place | None]:
     """The place that `--to` names, if it does: before anything is made it is sure that the file can
-    be written. Raises UsageError."""
+    be written. Raises Refusal, and UsageError beside `as_json`."""
     if to is None:
         yield None
         return
@@ -135,7 +135,7 @@ def place_for(
     try:
         place = Place(to, new=new, kept=kept, begins=begins)
     except OSError as error:
-        raise click.UsageError(f"--to: {safe(to)} cannot be written: {error.strerror}.") from error
+        raise Refusal(f"--to: {safe(to)} cannot be written: {error.strerror}.") from error
     try:
         yield place
     finally:

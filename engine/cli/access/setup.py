@@ -18,6 +18,7 @@ import click
 
 from engine import DEFAULT_ENGINE, wire
 from engine.cli.access.private import Draft
+from engine.cli.exits import Refusal
 from engine.cli.show.text import safe
 from engine.core.target import BadTarget, normalise_prefix
 from engine.registry.registry import TOKEN_BYTES, TOKEN_PREFIX
@@ -145,4 +146,4 @@ def _write_new(path: Path, text: str) -> bool:
         finally:
             draft.drop()
     except OSError as error:
-        raise click.BadParameter(f"{safe(path)} cannot be written: {error.strerror}.") from error
+        raise Refusal(f"{safe(path)} cannot be written: {error.strerror}.") from error

@@ -23,10 +23,11 @@ import trio
 
 from engine.cli.demo.processes import DemoError, Parts
 from engine.cli.demo.stage import DemoOptions, DemoStop
+from engine.cli.exits import Refusal
 from engine.cli.show.text import safe
 from engine.core.errors import EngineError
+from engine.process.exits import EXIT_FAILED, EXIT_INTERRUPTED
 
-EXIT_FAILED, EXIT_INTERRUPTED = 1, 130
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -34,7 +35,7 @@ def run(options: DemoOptions) -> int:
     """Run the demonstration; returns the exit code: 0 when every promise was kept, 1 when not.
 
     Says on standard error what went wrong, if something does. 130 when it was interrupted before
-    there was anything to compare. Raises click.UsageError when `data` is not a new directory.
+    there was anything to compare. Raises Refusal when `data` is not a new directory.
     """
     codes: list[int] = []
     problems: list[EngineError] = []
@@ -83,10 +84,10 @@ def _directory(wanted: Path | None) -> Iterator[Path]:
         wanted.mkdir(parents=True, exist_ok=True)
         used = any(wanted.iterdir())
     except OSError as error:
-        raise click.UsageError(f"--data {safe(wanted)}: {error.strerror}.") from error
+        raise Refusal(f"--data {safe(wanted)}: {error.strerror}.") from error
     if used:
         # The keys of a seed are the same again, and the application is at another port.
-        raise click.UsageError(f"--data {safe(wanted)}: is not empty; name a new directory.")
+        raise Refusal(f"--data {safe(wanted)}: is not empty; name a new directory.")
     yield wanted.resolve()
 
 

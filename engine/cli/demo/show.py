@@ -27,11 +27,11 @@ from engine.cli.show.lists import table
 from engine.cli.show.text import count_text, safe, span_text
 from engine.client import AsyncClient, Outcome, Reposts, RunCancelled, StepFailed
 from engine.process.clock import SystemClock
+from engine.process.exits import EXIT_FAILED, EXIT_OK
 
 if TYPE_CHECKING:
     from demo_app.scenario import Submission
 
-EXIT_OK, EXIT_FAILED = 0, 1
 CLIENT = "demo"
 TOTALS_EVERY_S = 5.0
 OPEN_RUNS_GRACE_S = 10.0

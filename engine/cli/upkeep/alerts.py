@@ -6,11 +6,11 @@ import sys
 
 import click
 
-from engine.cli.exits import EXIT_OPEN
 from engine.cli.options import actor_option, client_of, engine_option, json_option
 from engine.cli.show.lists import alerts_lines
 from engine.cli.show.text import echo_json, safe
 from engine.cli.wait import how_it_stands
+from engine.process.exits import EXIT_OPEN
 
 WAIT_S = 35
 """Longer than an alert's attempt may take."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from engine.cli.exits import EXIT_FAILED, Refusal, refused_of_a_file
+from engine.cli.exits import Refusal
 from engine.cli.options import actor_option, client_of, engine_option, json_option, was_typed
 from engine.cli.show.text import ProgressLine, echo_json, safe
 
@@ -29,10 +29,7 @@ LOOK_EVERY_S = 0.3
 @engine_option
 @actor_option
 @json_option
-@click.pass_context
-def backup(
-    ctx: click.Context, file: Path, db: Path | None, engine: str, actor: str, as_json: bool
-) -> None:
+def backup(file: Path, db: Path | None, engine: str, actor: str, as_json: bool) -> None:
     """Copy the file of an engine, while it runs, into FILE on its machine; nothing may be there.
 
     The copy is of one moment, made at a pace that no caller feels, checked, and readable by the
@@ -49,8 +46,7 @@ def backup(
             row = _follow(client, client.admin.back_up(str(path)))
         size, told = row.bytes, row
         if row.error is not None:
-            click.echo(f"atomic: {safe(row.error)}", err=True)
-            ctx.exit(EXIT_FAILED)
+            raise Refusal(row.error)
     if as_json:
         echo_json(told)
     else:
@@ -60,12 +56,14 @@ def backup(
 def _copy(db: Path, path: Path) -> int:
     from engine import offline
 
-    with ProgressLine() as progress, refused_of_a_file():
+    with ProgressLine() as progress:
         return offline.back_up_file(db, path, lambda n, of: progress.show("pages", n, of)).size
 
 
 def _follow(client: Client, begun: BackupProgress) -> BackupRow:
-    """How it ended."""
+    """How it ended. Raises NothingKnown."""
+    from engine.client import NothingKnown
+
     with ProgressLine() as progress:
         while True:
             told = client.operate.status().backup
@@ -76,5 +74,8 @@ def _follow(client: Client, begun: BackupProgress) -> BackupRow:
             sleep(LOOK_EVERY_S)
     last = None if told is None else told.last
     if last is None or last.file != begun.file:
-        raise Refusal("The engine does not know how it ended: it has been started anew, perhaps.")
+        raise NothingKnown(
+            "The engine does not know how it ended: it has been started anew, perhaps. If"
+            " there is a copy, look through it: atomic verify"
+        )
     return last

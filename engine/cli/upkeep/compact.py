@@ -6,7 +6,6 @@ from pathlib import Path
 
 import click
 
-from engine.cli.exits import refused_of_a_file
 from engine.cli.options import json_option
 from engine.cli.show.text import echo_json, safe
 
@@ -22,8 +21,7 @@ def compact(file: Path, as_json: bool) -> None:
     """
     from engine import offline
 
-    with refused_of_a_file():
-        done = offline.compact_file(file)
+    done = offline.compact_file(file)
     if as_json:
         echo_json(done)
     else:

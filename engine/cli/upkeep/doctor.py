@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from engine.cli.exits import EXIT_DAMAGED, refused_of_a_file
 from engine.cli.options import client_of, engine_option, json_option, was_typed
 from engine.cli.show.text import echo_json, safe
+from engine.process.exits import EXIT_DAMAGED
 
 if TYPE_CHECKING:
     from engine.wire.doctor import Finding
@@ -51,5 +51,4 @@ def doctor(ctx: click.Context, db: Path | None, engine: str, as_json: bool) -> N
 def _of_file(db: Path) -> Sequence[Finding]:
     from engine import offline
 
-    with refused_of_a_file():
-        return offline.doctor_file(db)
+    return offline.doctor_file(db)

@@ -12,10 +12,10 @@ from typing import Any
 import click
 
 from engine.cli.act import undismiss
-from engine.cli.exits import EXIT_DAMAGED, refused_of_a_file
 from engine.cli.options import actor_option
 from engine.cli.show.text import ProgressLine, safe
 from engine.cli.upkeep.verify import report_lines
+from engine.process.exits import EXIT_DAMAGED
 
 
 class _Restore(click.Command):
@@ -55,7 +55,7 @@ def restore(ctx: click.Context, backup: Path, target: Path, actor: str) -> None:
     """
     from engine import offline
 
-    with ProgressLine() as progress, refused_of_a_file():
+    with ProgressLine() as progress:
         report, restored = offline.restore_file(backup, target.absolute(), actor, progress.show)
     if restored is None:
         click.echo("\n".join(report_lines(report)), err=True)

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from engine.cli.exits import EXIT_DAMAGED, refused_of_a_file
 from engine.cli.options import json_option
 from engine.cli.show.text import ProgressLine, count_text, echo_json, safe, span_text
+from engine.process.exits import EXIT_DAMAGED
 
 if TYPE_CHECKING:
     from engine.ports.report import Report
@@ -29,7 +29,7 @@ def verify(ctx: click.Context, file: Path, as_json: bool) -> None:
     from engine import offline
 
     began = monotonic()
-    with ProgressLine() as progress, refused_of_a_file():
+    with ProgressLine() as progress:
         report = offline.verify_file(file, progress.show)
     report.took_ms = int((monotonic() - began) * 1000)
     if as_json:

@@ -16,7 +16,7 @@ from sqlite_utils import Database
 
 from engine import __version__
 from engine.ports.report import RESTORE
-from engine.ports.store import StoreError
+from engine.ports.store import BadFile, StoreError
 from engine.store.sqlite.schema import migrations
 from engine.store.sqlite.tables import check_tables
 
@@ -48,7 +48,7 @@ def check_ours(connection: sqlite3.Connection, path: Path) -> None:
     """
     names = _names(connection)
     if names - {MIGRATIONS} and not names >= OURS:
-        raise StoreError(
+        raise BadFile(
             f"{path} is another program's database, or of an Atomic before its first release. Give"
             " this engine another --db."
         )
@@ -100,7 +100,7 @@ def check_whole(connection: sqlite3.Connection, path: Path) -> None:
     if _bytes(path) <= WHOLE_BYTES_MAX:
         found = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
         if found != "ok":
-            raise StoreError(f"{path} is damaged: {' '.join(found.split())}. {RESTORE}")
+            raise BadFile(f"{path} is damaged: {' '.join(found.split())}. {RESTORE}")
 
 
 def _bytes(path: Path) -> int:
@@ -145,7 +145,7 @@ def check_shape(db: sqlite3.Connection, path: Path) -> None:
         own = (
             f"If it is your own: `DROP {kind.upper()} {name}` in a copy of the file, and take that."
         )
-        raise StoreError(f"{path}: {place}: {what}. {own if what == FOREIGN else RESTORE}")
+        raise BadFile(f"{path}: {place}: {what}. {own if what == FOREIGN else RESTORE}")
 
 
 def _made_of(applied: list[str]) -> Shape:

@@ -22,7 +22,7 @@ from threading import Event
 import trio
 from msgspec import Struct, field
 
-from engine.ports.store import BackedUp, StoreError
+from engine.ports.store import BackedUp, BadFile, StoreError
 from engine.store.offload import threads
 from engine.store.sqlite.backup.new_file import new_file
 from engine.store.sqlite.content import check_ours
@@ -93,6 +93,7 @@ def copy(source: Path, target: Path, pace: Pace) -> BackedUp:
     StoreError."""
     with new_file(target) as (part, handle):
         with closing(connect_read_only(source)) as db, snapshot(db):
+            check_ours(db, source)
             last_seq, _ = journal_end(db)
             copy_pages(db, part, handle, pace)
         make_single(part)
@@ -155,7 +156,7 @@ def _check(part: Path, last_seq: int, pace: Pace) -> None:
         if found == "ok" and journal_end(db)[0] != last_seq:
             found = "it ends with another event"
     if found != "ok":
-        raise StoreError(
+        raise BadFile(
             f"The copy was made, and is not whole: {' '.join(found.split())}. The file itself may"
             " be damaged: check it (atomic verify)."
         )

@@ -13,9 +13,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from engine.ports.store import StoreError
+from engine.ports.store import BadFile, StoreError
 from engine.process.platform.files import sync
-from engine.store.sqlite.file.words import cannot_write
+from engine.store.sqlite.file.words import cannot_write, is_damage
 
 PART = ".part"
 COMPANIONS = ("-journal", "-wal", "-shm")
@@ -47,7 +47,8 @@ def new_file(target: Path) -> Iterator[tuple[Path, int]]:
             with suppress(OSError):
                 name.unlink()
         if isinstance(error, (OSError, sqlite3.Error)):
-            raise StoreError(f"{target} was not made: {_words(target, error)}") from error
+            kind = BadFile if is_damage(error) else StoreError
+            raise kind(f"{target} was not made: {_words(target, error)}") from error
         raise
     finally:
         os.close(handle)

@@ -14,7 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from engine.ports.report import RESTORE
-from engine.ports.store import StoreError
+from engine.ports.store import BadFile, StoreError
 from engine.store.sqlite.file import hands
 
 WRITE_LOCK = 120
@@ -103,8 +103,9 @@ def unusable(path: Path, error: Exception) -> StoreError:
     if isinstance(error, OSError):
         return StoreError(f"{path} cannot be opened: {_of_system(path, error)}")
     if isinstance(error, sqlite3.Error):
-        return StoreError(f"{path} {_of_sqlite(path, error)}")
-    return StoreError(f"{path} is damaged: {error}. {RESTORE}")
+        kind = BadFile if is_damage(error) else StoreError
+        return kind(f"{path} {_of_sqlite(path, error)}")
+    return BadFile(f"{path} is damaged: {error}. {RESTORE}")
 
 
 def no_file(path: Path, mode: int) -> StoreError:
