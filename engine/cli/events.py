@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import OrderedDict
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,7 @@ from engine.cli.options import client_of, engine_option
 from engine.cli.show.lists import event_text
 from engine.cli.show.text import json_text
 from engine.core.errors import EngineError
+from engine.core.filter import duration_ms
 
 if TYPE_CHECKING:
     from engine.client import Event, Operations
@@ -20,17 +22,22 @@ NAMES_KEPT_MAX = 10_000
 
 
 @click.command()
-@click.option("--since", metavar="ID", help="Go on after the event of this id.")
+@click.option(
+    "--since",
+    metavar="TIME",
+    help="From then on: 1h, 90d, or 2026-11-23T12:00:00Z. Or just after the event of an id.",
+)
 @engine_option
 @click.option("--json", "as_json", is_flag=True, help="One JSON document a line.")
 def events(since: str | None, engine: str, as_json: bool) -> None:
     """Print what happens, as it happens, until Ctrl-C."""
     import msgspec
 
+    after, at = _start(since)
     with (
         client_of(engine, patient=True) as client,
         client_of(engine) as other,
-        client.operate.events(since) as stream,
+        client.operate.events(after, since=at) as stream,
     ):
         names = StepNames(other.operate)
         for event in stream:
@@ -39,6 +46,21 @@ def events(since: str | None, engine: str, as_json: bool) -> None:
                 click.echo(json_text(msgspec.json.encode(line), indent=-1))
             elif event.kind != "heartbeat":
                 click.echo(event_text(event, names.of(event)))
+
+
+def _start(since: str | None) -> tuple[str | None, str | None]:
+    """The id behind which the stream is to begin, and the time."""
+    if since is None:
+        return None, None
+    if duration_ms(since) is not None or re.match(r"\d{4}-\d\d-\d\d", since):
+        return None, since
+    if "-" in since:
+        return since, None
+    raise click.BadParameter(
+        f"{since!r} is no time (1h, 90d, 2026-11-23T12:00:00Z), and no id of an event"
+        " (3192dc6a-17).",
+        param_hint="'--since'",
+    )
 
 
 class StepNames:

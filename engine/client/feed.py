@@ -32,8 +32,9 @@ TIMEOUT = httpx.Timeout(connect=CONNECT_S, write=WRITE_S, read=SILENCE_S, pool=N
 class Position:
     """Where in the stream a reader is. No I/O: both feeds share it."""
 
-    def __init__(self, last_event_id: str | None) -> None:
+    def __init__(self, last_event_id: str | None, since: str | None = None) -> None:
         self.last_id = last_event_id
+        self._since = since
         self.server_delay_s: float | None = None
 
     def headers(self) -> dict[str, str]:
@@ -42,6 +43,10 @@ class Position:
         if self.last_id:
             headers["Last-Event-ID"] = self.last_id
         return headers
+
+    def query(self) -> dict[str, str]:
+        """The query of the next request: a time only until there is an event to go on behind."""
+        return {"since": self._since} if self._since is not None and not self.last_id else {}
 
     def read(self, sse: ServerSentEvent) -> list[Event]:
         """The event; before it a `reset` when events are missing, or instead of it when it cannot

@@ -5,11 +5,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Mapping
+from datetime import UTC, datetime
 from typing import TypeVar
 
 import msgspec
 
 from engine.core.errors import Problem, Refused
+from engine.core.filter import duration_ms
 from engine.core.text.json_text import StandIns
 from engine.wire.access import NoMembers
 
@@ -67,6 +69,22 @@ def page_limit(query: Mapping[str, str]) -> int:
             Problem.INVALID_REQUEST, f"`limit`: a whole number from 1 to {PAGE_LIMIT_MAX}."
         )
     return limit
+
+
+def since_ms(text: str, now: int) -> int:
+    """Milliseconds since the epoch, UTC, of a time or of so long before now. Raises Refused."""
+    if (ago := duration_ms(text)) is not None:
+        return max(0, now - ago)
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise Refused(
+            Problem.INVALID_REQUEST,
+            f"`since`: {text[:64]!r} is no time: write 2026-11-23T12:00:00Z, or 12h or 90d for so"
+            " long before now.",
+            member="since",
+        ) from error
+    return int((at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp() * 1000)
 
 
 def whole_number(text: str) -> int:

@@ -343,5 +343,10 @@ class Views(Protocol):
     async def events(self, after: int, limit: int) -> list[EventRecord]:
         """Events behind a sequence number, in commit order."""
 
+    async def events_from(self, at: int) -> int | None:
+        """The sequence number behind which the first event is that happened at a time or later
+        (milliseconds since the epoch, UTC); of the last one, if none did. None: it may have been
+        removed."""
+
     async def summary(self, now: int) -> Summary:
         """Counts and the ends of the event sequence."""

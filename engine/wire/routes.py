@@ -123,7 +123,7 @@ LAST_ANSWER = Route("GET", "/api/v1/steps/{id}/response", Role.OPERATE, bytes,
 ANSWER = Route("GET", "/api/v1/steps/{id}/attempts/{number}/response", Role.OPERATE, bytes,
                "An attempt's answer, raw.", (WHOLE,), act="body --whole --attempt")
 EVENTS = Route("GET", "/api/v1/events", Role.READ, bytes,
-               "Server-Sent Events, resumable with Last-Event-ID.")
+               "Server-Sent Events, resumable with Last-Event-ID.", ("since",))
 CLIENTS = Route("GET", "/api/v1/clients", Role.ADMIN, ClientList, "Clients, by name.")
 AUDIT = Route("GET", "/api/v1/audit", Role.ADMIN, AuditPage,
               "What people did, and tokens that were refused, newest first.",

@@ -11,6 +11,7 @@ import pytest
 from engine.cli import events as cli_events
 from engine.cli.show.lists import event_text
 from engine.client import Event
+from engine.core.errors import Problem
 from engine.wire.events import Acted, Started
 from tests.client.fake_engine import STEP, Answer, Atomic, FakeEngine, answer, refusal
 
@@ -43,7 +44,7 @@ def test_events_are_printed_until_ctrl_c(atomic: Atomic, engine: FakeEngine):
         ("heartbeat", {"serverTime": "t"}),
         ("counts", {"counts": {"failed": 2, "running": 0}}),
     )
-    result = atomic("events", "--since", "0", answers=[stream(*told), answer(ROW), interrupt])
+    result = atomic("events", "--since", "a1-0", answers=[stream(*told), answer(ROW), interrupt])
     assert result.exit_code == 130
     line, counts = result.stdout.splitlines()
     assert line == (
@@ -52,7 +53,7 @@ def test_events_are_printed_until_ctrl_c(atomic: Atomic, engine: FakeEngine):
     )
     assert counts.endswith("counts     failed 2")
     first, asked, again = engine.requests
-    assert (first.headers["last-event-id"], again.headers["last-event-id"]) == ("0", "3")
+    assert (first.headers["last-event-id"], again.headers["last-event-id"]) == ("a1-0", "3")
     assert asked.url.path == "/api/v1/steps/01A-b"
     result = atomic("events", "--json", answers=[stream(*told), interrupt])
     begun, *rest = map(json.loads, result.stdout.splitlines())
@@ -109,3 +110,24 @@ def test_who_acted_is_told(actor: str, address: str | None, told: str) -> None:
     """By name and address; of before there were names by the address alone."""
     data = Acted(step_id="01A", action="retry", actor=actor, address=address, reason="mended")
     assert event_text(Event("1", "step", data), "index").endswith(f"01A  index  acted  {told}")
+
+
+@pytest.mark.parametrize("since", ["1h", "1h30m", "2026-11-23", "2026-11-23T12:00:00+01:00"])
+def test_from_a_time_on(atomic: Atomic, engine: FakeEngine, since: str):
+    """It is asked for until there is an event to go on behind, which then says all."""
+    told = (("counts", {"counts": {"failed": 2}}),)
+    answers = [refusal(Problem.STORE_UNAVAILABLE, "it is away"), stream(*told), interrupt]
+    atomic("events", "--since", since, answers=answers)
+    first, second, again = engine.requests
+    for asked in (first, second):
+        assert asked.url.params["since"] == since
+        assert "last-event-id" not in asked.headers
+    assert (dict(again.url.params), again.headers["last-event-id"]) == ({}, "1")
+
+
+def test_what_is_neither_a_time_nor_an_id(atomic: Atomic, engine: FakeEngine):
+    """Told before anything is asked, with what can be written."""
+    result = atomic("events", "--since", "yesterday", answers=[])
+    assert result.exit_code == 2
+    assert "no time (1h, 90d, 2026-11-23T12:00:00Z)" in " ".join(result.stderr.split())
+    assert engine.requests == []

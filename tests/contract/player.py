@@ -134,6 +134,7 @@ class Follow(Struct, frozen=True):
     """Read the event stream, up to the counts that follow what there is."""
 
     headers: tuple[str, ...] = ()
+    query: str = ""
 
 
 class Trouble(Struct, frozen=True):
@@ -367,7 +368,7 @@ class Player:
         self.told.append({"sent": step.text, "came": came})
 
     async def _follow(self, step: Follow) -> None:
-        ask = Ask("GET /api/v1/events", headers=step.headers)
+        ask = Ask(f"GET /api/v1/events{step.query}", headers=step.headers)
         async with await self._connect(ask) as stream:
             told, _, text = await self._head(stream)
             while b"event: counts\n" not in text or not text.endswith(b"\n\n\r\n"):

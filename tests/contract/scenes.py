@@ -426,7 +426,8 @@ STREAM: tuple[Step, ...] = (
     Follow(), Follow(("Last-Event-ID: other-1",)), Follow(("Last-Event-ID: <file>-01",)),
     Follow(("Last-Event-ID: <file>-999",)), Follow(("Last-Event-ID: nonsense",)),
     submit("ok"), Follow(("Last-Event-ID: <file>-3",)), Follow(("Last-Event-ID: <file>-5",)),
-    Pass(5.0), Follow(), Ask("HEAD /api/v1/events"),
+    Pass(5.0), Follow(), Ask("HEAD /api/v1/events"), Follow(query="?since=1h"),
+    Follow(("Last-Event-ID: <file>-5",), "?since=1h"), Ask("GET /api/v1/events?since=yesterday"),
 )  # fmt: skip
 
 TOKENS: tuple[Step, ...] = (

@@ -68,15 +68,19 @@ class EventStream:
 
 @asynccontextmanager
 async def event_stream(
-    engine: EngineProcess, last_event_id: str | None = None, token: str | None = None
+    engine: EngineProcess,
+    last_event_id: str | None = None,
+    token: str | None = None,
+    since: str | None = None,
 ) -> AsyncIterator[EventStream]:
-    """Read the stream; with an id, from behind that event on."""
+    """Read the stream; with an id from behind that event on, with a time from then on."""
+    query = "" if since is None else f"?since={since}"
     whose = "" if token is None else f"Authorization: Bearer {token}\r\n"
     resume = "" if last_event_id is None else f"Last-Event-ID: {last_event_id}\r\n"
     connection = await trio.open_tcp_stream("127.0.0.1", int(engine.url.rpartition(":")[2]))
     async with connection:
         await connection.send_all(
-            f"GET /api/v1/events HTTP/1.1\r\nHost: localhost\r\n{resume}{whose}\r\n".encode()
+            f"GET /api/v1/events{query} HTTP/1.1\r\nHost: localhost\r\n{resume}{whose}\r\n".encode()
         )
         events = EventStream(connection)
         head = await events.head()

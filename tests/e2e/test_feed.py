@@ -79,6 +79,38 @@ async def test_resume_anywhere(engine: EngineProcess, shop: Client) -> None:
             assert await collect(events, run_id, "completed") == whole
 
 
+async def test_from_a_time_on(engine: EngineProcess, shop: Client) -> None:
+    """From the first event that happened then or later, and nothing is left out: of a time and of
+    so long ago. With an id too the id says where: a browser comes back with both."""
+    async with application(shaky=shaky) as app:
+        async with event_stream(engine) as events:
+            await events.next()
+            run_id = (await shop.post(app.at("shaky"), retry=RETRY)).json()["runId"]
+            whole = await collect(events, run_id, "completed")
+        for at in sorted({event.data["at"] for event in whole}):
+            first = next(it for it, event in enumerate(whole) if event.data["at"] >= at)
+            async with event_stream(engine, since=at) as events:
+                assert await collect(events, run_id, "completed") == whole[first:]
+        for since in ("2020-01-01", "1h", "99999999999d"):
+            async with event_stream(engine, since=since) as events:
+                all_of_it = await collect(events, run_id, "completed")
+            assert str(all_of_it[0].id).endswith("-1")
+            assert all_of_it[-len(whole) :] == whole
+        async with event_stream(engine, whole[3].id, since="1h") as events:
+            assert await collect(events, run_id, "completed") == whole[4:]
+        async with event_stream(engine, since="2099-01-01T00:00:00Z") as events:
+            hello = await events.next()
+        assert (hello.name, hello.id) == ("heartbeat", whole[-1].id), "nothing was so late"
+
+
+@pytest.mark.parametrize("bad", ["", "yesterday", "1", "-1h", "2026-13-01", "12:00"])
+async def test_a_time_that_is_none_is_refused(shop: Client, bad: str) -> None:
+    """400, with the words and what to write."""
+    answer = await shop.http.get("/api/v1/events", params={"since": bad})
+    assert answer.status_code == 400
+    assert "write 2026-11-23T12:00:00Z, or 12h or 90d" in answer.json()["detail"]
+
+
 @pytest.mark.parametrize(
     "unknown", ["nonsense", "other-5", "-", "{file}-999999999", "{file}--1", "{file}-01"]
 )

@@ -19,6 +19,7 @@ import trio
 from engine.client import AsyncClient, Reset
 from engine.core.rules.action import Action
 from engine.wire import OwnToken, routes
+from engine.wire.events import Accepted
 from engine.wire.routes import ROUTES, Role, Route
 from tests.e2e.harness import Answer, application, eventually_async
 from tests.e2e.tenants import ALPHA, BETA, BETAS, UNKNOWN_RUN, UNKNOWN_STEP, Tenant, a_world, said
@@ -312,6 +313,17 @@ async def test_the_stream_has_the_clients_own_events(tmp_path: Path) -> None:
         assert [(it.data.kind, it.data.run_id, it.data.step_id) for it in got] == [
             (it.data.kind, it.data.run_id, it.data.step_id) for it in facts[middle + 1 :]
         ]
+
+        client = AsyncClient(world.url, token_file=world.directory / "reader.token")
+        async with client, client.operate.events(since="1h") as stream:
+            told: list[Any] = []
+            while len(told) < len(operator.runs):
+                event = await anext(stream)
+                assert not isinstance(event.data, Reset), event
+                assert b"beta" not in bytes(event.raw)
+                if isinstance(event.data, Accepted) and event.data.client:
+                    told.append(event.data.run_id)
+            assert told == operator.runs, "since then, of its own client"
 
         every = await world.admin.operate.status()
         others = await world.beta.http.get("/api/v1/status")

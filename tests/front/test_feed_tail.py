@@ -12,7 +12,15 @@ import trio
 
 from engine.core.errors import Problem, Refused
 from engine.front.api.context import Front
-from engine.front.api.events import PAGE, TAIL_EVENTS_MAX, EventTail, Told, own_stream, stream
+from engine.front.api.events import (
+    PAGE,
+    TAIL_EVENTS_MAX,
+    EventTail,
+    Start,
+    Told,
+    own_stream,
+    stream,
+)
 from engine.ports.views import EventRecord, Summary, Views
 from tests.world import FakeClock
 
@@ -126,9 +134,9 @@ async def reading(
     of it is, and its id."""
     front, tail = desk(table), EventTail(cast(Views, table), "f")
     if whose == "all":
-        parts = await stream(front, tail, last_id, lambda: True)
+        parts = await stream(front, tail, Start(last_id), lambda: True)
     else:
-        parts = await own_stream(front, tail, last_id, lambda: True, whose)
+        parts = await own_stream(front, tail, Start(last_id), lambda: True, whose)
 
     async def told() -> list[str]:
         while True:
@@ -194,4 +202,4 @@ async def test_a_stream_that_cannot_begin_is_refused_before_its_head(look: str) 
     views = cast(Views, Damaged(look))
     front = cast(Front, SimpleNamespace(views=views, clock=FakeClock(), file_id="f", instance="i"))
     with pytest.raises(Refused, match="damaged"):
-        await stream(front, EventTail(views, "f"), "f-3", lambda: True)
+        await stream(front, EventTail(views, "f"), Start("f-3"), lambda: True)

@@ -16,7 +16,7 @@ from engine.front.access.gate import Gate
 from engine.front.access.request import Access
 from engine.front.access.who import EVERYBODY, Who
 from engine.front.api.context import Front
-from engine.front.api.events import EventTail, stream
+from engine.front.api.events import EventTail, Start, stream
 from engine.front.server.reply import Reply
 from engine.ports.views import EventRecord, Summary, Views
 from engine.registry.registry import Registry, digest_of
@@ -123,7 +123,7 @@ class Reader:
         def may_read() -> bool:
             return self._gate.check(routes.EVENTS, "", "GET", bearing("it"), "") == who
 
-        async for part in await stream(cast(Front, front), tail, None, may_read):
+        async for part in await stream(cast(Front, front), tail, Start(), may_read):
             self.heard.append(part)
         self.ended_at = trio.current_time()
 

@@ -254,9 +254,12 @@ class AsyncOperations:
         asks for none."""
         return (await self._look(routes.WHOAMI)).token
 
-    def events(self, last_event_id: str | None = None) -> AsyncEvents:
-        """What happens, as it happens: `async with operate.events() as events: async for …`."""
-        return self._exchange.events(last_event_id)
+    def events(self, last_event_id: str | None = None, *, since: str | None = None) -> AsyncEvents:
+        """What happens, as it happens: `async with operate.events() as events: async for …`.
+
+        From now on, or from just behind an event, or from a time on: `since` is RFC 3339, or `1h`
+        for so long before now."""
+        return self._exchange.events(last_event_id, since)
 
     async def _look(self, route: routes.Route[T], *ids: str, **query: str | int | None) -> T:
         return await self._read(route, look(route, *ids, **query))

@@ -37,12 +37,13 @@ class Events:
         engine: str,
         how: Answering,
         last_event_id: str | None,
+        since: str | None = None,
         token: TokenFile | None = None,
     ) -> None:
         self._http, self._token = http, token
         self._engine = engine
         self._how = how
-        self._position = Position(last_event_id)
+        self._position = Position(last_event_id, since)
         self._has_begun = False
         self.last_event_id = last_event_id
         """Of the last event that was handed out: where another stream would go on."""
@@ -77,6 +78,7 @@ class Events:
                     self._http,
                     "GET",
                     self._engine + CALL.path,
+                    params=self._position.query(),
                     headers=bearer_headers(self._token) | self._position.headers(),
                     timeout=TIMEOUT,
                 ) as source:

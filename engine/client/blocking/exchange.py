@@ -44,10 +44,10 @@ class Exchange:
         """As long as before a first repost."""
         sleep(self._how.reposts.delay_s(1, self._how.chance()))
 
-    def events(self, last_event_id: str | None) -> Events:
-        """The stream of events, after one of them."""
+    def events(self, last_event_id: str | None, since: str | None) -> Events:
+        """The stream of events, after one of them, or from a time on."""
         where = (self._http, str(self._engine))
-        return Events(*where, self._how, last_event_id, self._token)
+        return Events(*where, self._how, last_event_id, since, self._token)
 
     def answer(self, call: Call) -> httpx.Response:
         """The answer that counts. Raises NothingKnown when there is none."""

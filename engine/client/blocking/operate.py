@@ -252,9 +252,12 @@ class Operations:
         asks for none."""
         return (self._look(routes.WHOAMI)).token
 
-    def events(self, last_event_id: str | None = None) -> Events:
-        """What happens, as it happens: `with operate.events() as events: for …`."""
-        return self._exchange.events(last_event_id)
+    def events(self, last_event_id: str | None = None, *, since: str | None = None) -> Events:
+        """What happens, as it happens: `with operate.events() as events: for …`.
+
+        From now on, or from just behind an event, or from a time on: `since` is RFC 3339, or `1h`
+        for so long before now."""
+        return self._exchange.events(last_event_id, since)
 
     def _look(self, route: routes.Route[T], *ids: str, **query: str | int | None) -> T:
         return self._read(route, look(route, *ids, **query))

@@ -3,7 +3,8 @@
 What is sent has been committed; the wake-up is a hint, the table is the truth. Ids are opaque: the
 file's own name and the sequence number. A reader that comes back with `Last-Event-ID` goes on just
 behind it; one whose id this file does not have (or no longer has) gets `reset`, and starts anew
-from a snapshot. So does one that is so slow that the journal was cut before it.
+from a snapshot. So does one that is so slow that the journal was cut before it, and one that asks
+for a time of which events may have gone.
 """
 
 from __future__ import annotations
@@ -35,8 +36,10 @@ TAIL_EVENTS_MAX = 1_000
 """Two pages: who is further behind reads for itself."""
 OWNERS_KEPT_MAX = 10_000
 """Runs of which a reader's stream knows whose they are."""
+UNKNOWN = "unknown id"
+GONE = "events of that time may have been removed"
 CUT = "events that were not read yet have been removed"
-"""Why a reader starts anew that was too slow."""
+"""Why a reader starts anew: it came with an id, or a time; or it was too slow."""
 COUNTS_EVERY_MS = 500
 COUNTS_FOLLOW_MS = 2_000
 """What is counted of one client may follow its events by so much."""
@@ -138,12 +141,21 @@ def position(front: Front, last_event_id: str, first: int, last: int) -> int | N
     return seq if max(0, first - 1) <= seq <= last else None
 
 
+class Start(NamedTuple):
+    """Where a reader wants to begin; else now."""
+
+    behind: str | None = None
+    """The id of an event. It goes before a time: a browser's EventSource comes back with both."""
+    since: int | None = None
+    """Milliseconds since the epoch, UTC."""
+
+
 MayRead = Callable[[], bool]
 """Whether the reader still may: its token may be taken away, or run out."""
 
 
 async def stream(
-    front: Front, tail: EventTail, last_event_id: str | None, may_read: MayRead
+    front: Front, tail: EventTail, start: Start, may_read: MayRead
 ) -> AsyncIterator[bytes]:
     """The stream, until the reader leaves or may not read on, or the engine stops.
 
@@ -151,12 +163,15 @@ async def stream(
     """
     summary = await front.views.summary(front.clock.steady_ms())
     at, begin = summary.last_seq, b""
-    if last_event_id:
-        found = position(front, last_event_id, summary.first_seq, summary.last_seq)
-        if found is None:
-            begin = _reset(front, f"{front.file_id}-{at}")
-        else:
-            at = found
+    found: int | None = at
+    if start.behind:
+        found = position(front, start.behind, summary.first_seq, summary.last_seq)
+    elif start.since is not None:
+        found = await front.views.events_from(start.since)
+    if found is None:
+        begin = _reset(front, f"{front.file_id}-{at}", UNKNOWN if start.behind else GONE)
+    else:
+        at = found
     begin += heartbeat(front, at, with_id=True)
     told, last = await tail.after(at)
     if is_cut(told, at):
@@ -223,9 +238,9 @@ class OwnEvents:
     """One client's events, for one reader: with ids of their own (`Places`), of which each event
     says the one before it. Whose an event is, is looked up once for each run."""
 
-    def __init__(self, front: Front, client: str, last_id: str) -> None:
+    def __init__(self, front: Front, client: str) -> None:
         self._front, self._client = front, client
-        self._last_id = last_id
+        self._last_id = ""
         """Of what the reader was told last."""
         self._owners: OrderedDict[str, str] = OrderedDict()
 
@@ -242,10 +257,10 @@ class OwnEvents:
         self._last_id = self._front.places.hidden(self._client, at)
         return _heartbeat(self._front, self._last_id, self._last_id)
 
-    def reset(self, at: int) -> bytes:
+    def reset(self, at: int, reason: str) -> bytes:
         """The reader starts anew here."""
         self._last_id = self._front.places.hidden(self._client, at)
-        return _reset(self._front, self._last_id, CUT)
+        return _reset(self._front, self._last_id, reason)
 
     def _frame(self, record: EventRecord) -> bytes:
         prev, self._last_id = self._last_id, self._front.places.hidden(self._client, record.seq)
@@ -266,19 +281,23 @@ class OwnEvents:
 
 
 async def own_stream(
-    front: Front, tail: EventTail, last_event_id: str | None, may_read: MayRead, client: str
+    front: Front, tail: EventTail, start: Start, may_read: MayRead, client: str
 ) -> AsyncIterator[bytes]:
     """The stream for who sees one client alone: its events and counts. Raises Refused likewise."""
     summary = await front.views.summary(front.clock.steady_ms())
     at, begin = summary.last_seq, b""
-    last_id = front.places.hidden(client, at)
-    if last_event_id:
-        found = front.places.found(client, last_event_id)
-        if found is None or not max(0, summary.first_seq - 1) <= found <= summary.last_seq:
-            begin = _reset(front, last_id)
-        else:
-            at, last_id = found, last_event_id
-    own = OwnEvents(front, client, last_id)
+    own = OwnEvents(front, client)
+    found: int | None = at
+    if start.behind:
+        found = front.places.found(client, start.behind)
+        if found is not None and not max(0, summary.first_seq - 1) <= found <= summary.last_seq:
+            found = None
+    elif start.since is not None:
+        found = await front.views.events_from(start.since)
+    if found is None:
+        begin = own.reset(at, UNKNOWN if start.behind else GONE)
+    else:
+        at = found
     begin += own.heartbeat(at)
     told, last = await tail.after(at)
     if is_cut(told, at):
@@ -299,7 +318,7 @@ async def _own_stream(
         told, last = await tail.after(at)
         if is_cut(told, at):
             at = await _last_seq(front)
-            yield own.reset(at)
+            yield own.reset(at, CUT)
             continue
         at = last
         now = front.clock.steady_ms()
@@ -325,7 +344,7 @@ async def _last_seq(front: Front) -> int:
     return (await front.views.summary(front.clock.steady_ms())).last_seq
 
 
-def _reset(front: Front, event_id: str, reason: str = "unknown id") -> bytes:
+def _reset(front: Front, event_id: str, reason: str) -> bytes:
     return frame("reset", _encode(Reset(reason, _now(front))), event_id)
 
 

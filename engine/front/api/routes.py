@@ -31,7 +31,7 @@ from engine.front.api.headers import read_headers, wait_of
 from engine.front.api.outcome import result_reply
 from engine.front.api.reasons import note_denied
 from engine.front.api.submit import answer_submission
-from engine.front.asked import check_no_members
+from engine.front.asked import check_no_members, since_ms
 from engine.front.openapi.document import document
 from engine.front.server.reply import ROOM, GivenBack, Reply
 from engine.front.server.strict import RawHeaders
@@ -262,7 +262,11 @@ def _reads(front: Front) -> Answers:
     async def event_stream() -> Response:
         if request.method == "HEAD":  # the stream would never end, and so neither its answer
             return Response(b"", content_type="text/event-stream")
-        last_id, headers = request.headers.get("last-event-id"), raw_headers(request)
+        headers, since = raw_headers(request), request.args.get("since")
+        start = events.Start(
+            request.headers.get("last-event-id"),
+            None if since is None else since_ms(since, front.clock.steady_ms()),
+        )
         who: Who = g.who
 
         def may_read() -> bool:
@@ -272,9 +276,9 @@ def _reads(front: Front) -> Answers:
         if who.client is not None and (counted := front.engine.new_runs.stream_begins(who.client)):
             _give_back_when_answered(counted)
         if who.client is None:
-            stream = await events.stream(front, tail, last_id, may_read)
+            stream = await events.stream(front, tail, start, may_read)
         else:
-            stream = await events.own_stream(front, tail, last_id, may_read, who.client)
+            stream = await events.own_stream(front, tail, start, may_read, who.client)
         answer = Response(stream, content_type="text/event-stream")
         answer.timeout = None
         return answer

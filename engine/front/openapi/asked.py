@@ -89,7 +89,8 @@ _HEADERS: dict[Route[Any], tuple[tuple[str, str, Json], ...]] = {
     routes.ACT: ((_KEY[0], "A repair is done once for each.", _KEY[1]),),
     routes.BULK: ((_KEY[0], "A job is begun once for each.", _KEY[1]),),
     routes.EVENTS: (
-        ("Last-Event-ID", "Go on behind this event. Without: from now on.", TEXT),
+        ("Last-Event-ID", "Go on behind this event, also where `since` says otherwise. Without"
+         " either: from now on.", TEXT),
     ),
     **dict.fromkeys(
         (routes.PAYLOAD, routes.LAST_ANSWER, routes.ANSWER),

@@ -348,6 +348,9 @@ SELECT state, runs FROM tally WHERE runs != 0;
 SELECT seq, packed FROM journal
 WHERE seq >= coalesce((SELECT max(seq) FROM journal WHERE seq <= ?1 + 1), 0) ORDER BY seq;
 
+-- journal_times: entries from one on without what is in them, up to a number of them
+SELECT seq, events, at FROM journal WHERE seq >= ? ORDER BY seq LIMIT ?;
+
 -- journal_back: the entries without what is in them, the last one first
 SELECT seq, events, at FROM journal ORDER BY seq DESC;
 

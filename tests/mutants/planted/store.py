@@ -5,9 +5,11 @@ from __future__ import annotations
 from engine.runs import store_away
 from engine.runs.live import LiveRun
 from engine.store.sqlite.sink import SqliteSink
+from engine.store.sqlite.views.times import Times
 from engine.store.sqlite.views.views import SqliteViews
 from tests.mutants.catalog import PROPERTY, Planting, plant
 
+SINCE = "tests/store/test_times.py::test_"
 READS_ON = "tests/runs/test_store_away.py::test_reads_go_on_and_say_nothing_untrue"
 
 
@@ -30,3 +32,15 @@ def not_woken_when_back(bug: Planting) -> None:
 @plant("lists lack what no rows of the tables tell yet", by=(PROPERTY,), test=READS_ON)
 def last_second_not_listed(bug: Planting) -> None:
     bug.rewrite(SqliteViews._of_all, "if is_away:", "if False:")
+
+
+@plant("events since a time lack some where the clock was set back", by=(PROPERTY,),
+       test=f"{SINCE}nothing_since_then_is_left_out")  # fmt: skip
+def times_taken_to_rise(bug: Planting) -> None:
+    bug.rewrite(Times.look_on, "max(self._latest, at)", "at")
+
+
+@plant("events since a time lack those that were removed, unsaid", by=(PROPERTY,),
+       test=f"{SINCE}what_may_have_been_cut_is_told")  # fmt: skip
+def removed_events_unsaid(bug: Planting) -> None:
+    bug.rewrite(Times.behind, "None if 0 < floor == seq - 1 else", "")

@@ -36,6 +36,7 @@ from engine.store.sqlite.store import SqliteStore
 from engine.store.sqlite.views import boards, of_client, together
 from engine.store.sqlite.views.filter import LATE_AFTER_MS, Condition, find, only_states
 from engine.store.sqlite.views.records import read_record
+from engine.store.sqlite.views.times import Times
 
 T = TypeVar("T")
 COUNTED_MAX = 10_000
@@ -51,6 +52,7 @@ class SqliteViews:
     def __init__(self, store: SqliteStore) -> None:
         self._writer, self._readers, self._tail = store.writer, store.view_readers, store.tail
         self._expired = store.expired
+        self._times = Times()
 
     @property
     def moved(self) -> trio.Event:
@@ -250,6 +252,12 @@ class SqliteViews:
     async def events(self, after: int, limit: int) -> list[EventRecord]:
         """Events behind a sequence number."""
         return await self._readers.events(after, limit)
+
+    async def events_from(self, at: int) -> int | None:
+        """Behind which event the first one is that happened at this time or later."""
+        while await self._readers.read(self._times.look_on):
+            pass
+        return await self._readers.read(lambda db: self._times.behind(db, at))
 
     async def summary(self, now: int) -> Summary:
         """Counts and the ends of the event sequence. What is timed may be `LAG_S` old."""
