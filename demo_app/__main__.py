@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from demo_app.app import Settings, open_app
+from demo_app.carrier import Carrier
 from demo_app.listener import Listener, serve
 from demo_app.scenario import draw_faults
 
@@ -32,6 +33,12 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--data", type=Path, required=True, help="directory for the databases")
     parser.add_argument(
         "--smtp", metavar="HOST:PORT", help="mail server; default: our own, kept in DATA/mail"
+    )
+    parser.add_argument(
+        "--carrier-port",
+        type=int,
+        metavar="PORT",
+        help="give the carrier a port of its own, so that it can be away (0: any that is free)",
     )
     parser.add_argument("--scenario", type=int, metavar="SEED", help="draw faults from this seed")
     parser.add_argument(
@@ -62,6 +69,9 @@ async def run(arguments: argparse.Namespace) -> None:
         listener = stack.enter_context(Listener(arguments.host, arguments.port))
         host = f"[{arguments.host}]" if ":" in arguments.host else arguments.host
         listens_at = f"http://{host}:{listener.port}"
+        carrier = None
+        if arguments.carrier_port is not None:
+            carrier = Carrier(arguments.host, arguments.carrier_port)
         draw = None
         if arguments.scenario is not None:
             draw = partial(draw_faults, arguments.scenario, crashes=arguments.crashes)
@@ -75,11 +85,15 @@ async def run(arguments: argparse.Namespace) -> None:
             token_file=file_named("ATOMIC_TOKEN_FILE"),
             secret_file=file_named("ATOMIC_SIGNING_SECRET_FILE"),
             may_crash=True,
+            carrier=carrier,
         )
         app = await stack.enter_async_context(open_app(settings, listener))
         listener.listen()  # from here on connections wait for us, so the line below is true
         print(f"demo_app listening on {listens_at}", flush=True)
-        await serve(app, listener, stop.wait)
+        async with asyncio.TaskGroup() as servers:
+            servers.create_task(serve(app, listener, stop.wait))
+            if carrier is not None:
+                servers.create_task(carrier.run(app, stop.wait))
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -5,13 +5,15 @@ import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Never
 
 from quart import Quart, request
 
-from demo_app import analytics, effects, faults, orders, partner, users
+from demo_app import analytics, effects, faults, newsletter, orders, partner, users
 from demo_app.atomic import Atomic, open_http
+from demo_app.carrier import AWAY_S_MAX, Carrier
 from demo_app.database import open_database
 from demo_app.effects import Effects
 from demo_app.endpoints import BadRequest, Services, add_error_answers
@@ -19,7 +21,7 @@ from demo_app.faults import Draw, Faults, World
 from demo_app.listener import Listener
 from demo_app.mail import Mailer
 
-SCHEMA = effects.SCHEMA + faults.SCHEMA + users.SCHEMA + orders.SCHEMA + partner.SCHEMA
+SCHEMA = "".join(part.SCHEMA for part in (effects, faults, users, orders, partner, newsletter))
 
 
 @dataclass(frozen=True)
@@ -29,6 +31,7 @@ class Settings:
     `draw` gives the faults of a step for which none were planned (see `scenario.draw_faults`).
     `token_file` has the token that the engine asks for, `secret_file` what it signs calls with;
     both are read each time: what changes in them is taken without a restart.
+    `carrier` is the host of an order's carrier, if it has one of its own.
     """
 
     engine_url: str
@@ -40,6 +43,7 @@ class Settings:
     may_crash: bool = False
     token_file: Path | None = None
     secret_file: Path | None = None
+    carrier: Carrier | None = None
 
 
 @asynccontextmanager
@@ -58,9 +62,16 @@ async def open_app(
     def world() -> World:
         peer = request.scope["client"]
         assert peer is not None, "we listen on TCP only, where every peer has an address"
-        host, port = peer
         crash = die if settings.may_crash else None
-        return World(drop=lambda: listener.drop((host, port)), crash=crash, sleep=sleep)
+        return World(drop=partial(drop, peer[:2]), crash=crash, sleep=sleep)
+
+    def drop(peer: tuple[str, int]) -> None:
+        try:
+            listener.drop(peer)
+        except KeyError:
+            if settings.carrier is None:
+                raise
+            settings.carrier.drop(peer)
 
     with (
         closing(open_database(settings.data / "app.db", SCHEMA)) as database,
@@ -82,6 +93,7 @@ async def open_app(
                 analytics_url=f"{own_url}/analytics",
                 world=world,
                 secret_file=settings.secret_file,
+                carrier=settings.carrier,
             )
             app = compose(services)
             app.register_blueprint(analytics.routes(events))
@@ -95,7 +107,7 @@ def compose(services: Services) -> Quart:
     """Routes: people's endpoints, the engine's, and the demonstration's own."""
     app = Quart("demo_app")
     add_error_answers(app)
-    for routes in (users.routes, orders.routes, partner.routes):
+    for routes in (users.routes, orders.routes, partner.routes, newsletter.routes):
         app.register_blueprint(routes(services))
 
     @app.get("/healthz")
@@ -117,5 +129,19 @@ def compose(services: Services) -> Quart:
             raise BadRequest("the body must be an object with key, step and faults")
         services.faults.plan(str(body["key"]), str(body["step"]), body["faults"])
         return {"planned": body["faults"]}
+
+    @app.post("/carrier/away")
+    async def send_carrier_away() -> dict[str, Any]:
+        body = await request.get_json()
+        seconds = body.get("seconds") if isinstance(body, dict) else None
+        if services.carrier is None:
+            raise BadRequest("the carrier has no port of its own: start with --carrier-port")
+        if not isinstance(seconds, int | float) or not 0 <= seconds <= AWAY_S_MAX:
+            raise BadRequest(f"the body must be an object with seconds, 0 to {AWAY_S_MAX:g}")
+        if seconds:
+            services.carrier.send_away(seconds)
+        else:
+            services.carrier.come_back()
+        return {"awaySeconds": seconds, "carrier": services.carrier.url}
 
     return app

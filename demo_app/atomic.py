@@ -65,7 +65,7 @@ def open_http() -> httpx.AsyncClient:
 
 class Atomic:
     """Posts to `{engine}/{client}`; `own_url` is where the engine reaches this application, and the
-    first line of `token_file` the token that it asks for."""
+    first line of `token_file` the token that it asks for. A `path` may be a URL elsewhere."""
 
     def __init__(
         self,
@@ -115,7 +115,7 @@ class Atomic:
     ) -> Outcome | None:
         submission = {
             "workflowName": name,
-            "stepInvokeUrl": f"{self._own_url}{path}",
+            "stepInvokeUrl": path if "://" in path else f"{self._own_url}{path}",
             "idempotencyKey": key,
             "payload": payload,
             **options,

@@ -13,6 +13,10 @@ class BadCall(Exception):
     """The request is not a call as the engine makes it. The message is for a person."""
 
 
+TURNS = {"parcel", "reader"}
+"""Members of a payload that tell the turns of a loop apart."""
+
+
 @dataclass(frozen=True)
 class Call:
     """One invocation: the body's two members and the headers that matter to an application.
@@ -31,9 +35,11 @@ class Call:
 
     @property
     def label(self) -> str:
-        """The step's name inside its run. Steps of a loop carry the number of their parcel."""
-        if isinstance(self.payload, dict) and "parcel" in self.payload:
-            return f"{self.step}/{self.payload['parcel']}"
+        """The step's name inside its run. Steps of a loop carry the number of their parcel or
+        reader."""
+        if isinstance(self.payload, dict):
+            for turn in TURNS & self.payload.keys():
+                return f"{self.step}/{self.payload[turn]}"
         return self.step
 
     @property

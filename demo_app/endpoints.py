@@ -13,6 +13,7 @@ from quart import Blueprint, Quart, Response, jsonify, request
 
 from demo_app.atomic import Atomic, NoOutcome, Outcome, Refused, StepFailed
 from demo_app.calls import Answer, BadCall, Call, Handler, parse_call, unquote_key
+from demo_app.carrier import Carrier
 from demo_app.effects import Effects
 from demo_app.faults import BadFault, Faults, World, answer_with
 from demo_app.mail import Mailer
@@ -42,6 +43,7 @@ class Services:
     analytics_url: str
     world: Callable[[], World]
     secret_file: Path | None = None
+    carrier: Carrier | None = None
 
 
 def step_options(call: Call) -> dict[str, Any]:

@@ -8,6 +8,7 @@ seed.
 | fault | the call |
 |---|---|
 | `404`, `500`, … (300-599) | is answered so; no effect |
+| `refuse:REASON` | is answered 422 with this reason, and that it is not to be retried; no effect |
 | `retry-after:S` | is answered 503 with `Retry-After: S` (seconds); no effect |
 | `hang` | is never answered; no effect |
 | `slow:MS` | is answered normally, after so many milliseconds |
@@ -40,6 +41,7 @@ PLANNED = "fault"
 FAULTS_MAX = 100
 SLOW_MAX_MS = 600_000
 RETRY_AFTER_MAX_S = 3_600
+REASON_CHARS_MAX = 200
 
 Draw = Callable[[str, str], Sequence[str]]
 
@@ -64,11 +66,14 @@ def parse_fault(text: str) -> tuple[str, int]:
         return text, 0
     if text.isdecimal() and 300 <= int(text) <= 599:
         return "status", int(text)
+    if kind == "refuse" and 0 < len(number) <= REASON_CHARS_MAX:
+        return kind, 0
     limits = {"slow": SLOW_MAX_MS, "retry-after": RETRY_AFTER_MAX_S}
     if kind in limits and number.isdecimal() and int(number) <= limits[kind]:
         return kind, int(number)
     raise BadFault(
-        f"no fault {text!r}: a status 300-599, hang, drop, crash, slow:MS or retry-after:SECONDS"
+        f"no fault {text!r}: a status 300-599, hang, drop, crash, slow:MS, retry-after:SECONDS or"
+        f" refuse:REASON of up to {REASON_CHARS_MAX} characters"
     )
 
 
@@ -142,6 +147,10 @@ async def answer_with(fault: str | None, handler: Handler, call: Call, world: Wo
     match kind:
         case "status":
             return Answer({"error": PLANNED}, number)
+        case "refuse":
+            assert fault is not None, "a kind is of a fault"
+            reason = fault.partition(":")[2]
+            return Answer({"error": reason}, 422, {"Atomic-No-Retry": "true"})
         case "retry-after":
             return Answer({"error": PLANNED}, 503, {"Retry-After": str(number)})
         case "hang":

@@ -33,7 +33,11 @@ class Listener(socket.socket):
         self._accepted: WeakValueDictionary[tuple[str, int], socket.socket] = WeakValueDictionary()
         self.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         self.setblocking(False)
-        self.bind((host, port))
+        try:
+            self.bind((host, port))
+        except BaseException:
+            self.close()
+            raise
 
     @property
     def port(self) -> int:

@@ -13,6 +13,7 @@ from typing import Any
 
 from quart import Blueprint
 
+from demo_app import carrier
 from demo_app.atomic import StepFailed, parallel
 from demo_app.calls import Answer, Call, Handler
 from demo_app.endpoints import (
@@ -53,7 +54,9 @@ DECLINED_STATUS = 402
 def routes(services: Services) -> Blueprint:
     """`POST /orders` for people; the workflow and its steps for the engine."""
     blueprint = Blueprint("orders", __name__)
-    atomic = services.atomic
+    atomic, own_carrier = services.atomic, services.carrier
+    carrier_url = "" if own_carrier is None else own_carrier.url
+    carrier_options = {} if own_carrier is None else {"retry": carrier.RETRY}
 
     @blueprint.post("/orders")
     async def place_order_endpoint() -> dict[str, Any]:
@@ -93,7 +96,11 @@ def routes(services: Services) -> Blueprint:
         parcel, options = call.payload, step_options(call)
         number = parcel["parcel"]
         booked = await atomic.step(
-            call, f"{STEPS}/bookCarrier", parcel, stepKey=f"bookCarrier/{number}", **options
+            call,
+            f"{carrier_url}{STEPS}/bookCarrier",
+            parcel,
+            stepKey=f"bookCarrier/{number}",
+            **{**options, **carrier_options},
         )
         labelled = await atomic.step(
             call,

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from demo_app import orders, partner, users
+from demo_app import newsletter, orders, partner, users
 from demo_app.scenario import Submission
 
 # Steps without an effect of their own: they only post other steps.
@@ -49,6 +49,8 @@ def promised(submission: Submission) -> dict[str, int]:
             names += ["confirmOrder"]
         case partner.WORKFLOW:
             names = ["registerPartner", "reviewContract", "provisionAccess", "welcomePartner"]
+        case newsletter.WORKFLOW:
+            names = [f"sendIssue/{n}" for n in range(1, submission.payload["readers"] + 1)]
         case _:
             raise ValueError(f"no workflow {submission.workflow!r} in this application")
     return dict.fromkeys(names, 1)

@@ -1,21 +1,23 @@
 """What is submitted, as a pure function of a seed: workflow, key, payload, faults.
 
 `Scenario(seed).submission(n)` depends on nothing but `seed` and `n`; `once()` is the small fixed
-set of `atomic demo --once`, one submission for each thing there is to see.
+set of `atomic demo --once`, one submission for each thing there is to see, and `opening()` what the
+steady mix begins with.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import count
 from random import Random
 from typing import Any
 
-from demo_app import orders, partner, users
+from demo_app import newsletter, orders, partner, users
 
 # Small back-offs: a demonstration takes seconds. The time-out is what ends a `hang`.
+ATTEMPT_TIMEOUT_MS = 3000
 OPTIONS: dict[str, Any] = {
     "retry": {"count": 10, "backOff": 200, "factor": 1.5, "maxBackOff": 1000},
-    "attemptTimeout": 3000,
+    "attemptTimeout": ATTEMPT_TIMEOUT_MS,
 }
 
 # Of a hundred calls with faults. All of them pass within a step's ten retries.
@@ -44,6 +46,7 @@ class Submission:
     """One workflow to start. `path` is its own endpoint, `front` the application's for people.
 
     `expect` is what the run comes to when all has gone well; `met_by` reads it off the response.
+    `needs_a_person`: it fails first, or is paused, and only a person lets it come to that.
     """
 
     workflow: str
@@ -52,6 +55,7 @@ class Submission:
     key: str
     payload: dict[str, Any]
     expect: str
+    needs_a_person: bool = False
 
     def body(self, app_url: str) -> dict[str, Any]:
         """The submission to post to `{engine}/{client}`."""
@@ -127,6 +131,51 @@ def once(prefix: str = "once", *, crashes: bool = False) -> tuple[Submission, ..
     )
 
 
+READERS = 200
+SPREAD_MS = 12_000
+BLOCKED_ACCOUNTS = (4711, 1042, 8830, 5519, 2307)
+SOLD_OUT = ("sextant", "bicycle bell")
+FOUR_EYES = "four-eyes"
+
+
+def send_newsletter(
+    key: str, readers: int, spread_ms: int, faults: dict[str, list[str]]
+) -> Submission:
+    """A submission of the wide workflow; the slowest delivery takes `spread_ms`."""
+    options = {**OPTIONS, "attemptTimeout": spread_ms + ATTEMPT_TIMEOUT_MS}
+    payload = {"readers": readers, "spreadMs": spread_ms, "options": options}
+    return _submission(newsletter, "/newsletters", key, payload, faults, "sent")
+
+
+def opening(seed: int) -> tuple[Submission, ...]:
+    """What the steady mix begins with, so that all there is to see is there soon: a wide run with
+    failures in it, orders that fail for good for two reasons, and one that somebody will pause (its
+    key ends in `FOUR_EYES`)."""
+    flaky = {f"sendIssue/{n}": ["503"] * (1 + n % 3) for n in range(7, READERS, 16)}
+    wide = send_newsletter(f"s{seed}-newsletter", READERS, SPREAD_MS, flaky)
+    blocked = [
+        place_order(
+            f"s{seed}-account-{account}",
+            "lamp",
+            1,
+            {"chargeCard": [f"refuse:account {account} is blocked by the card company"]},
+        )
+        for account in BLOCKED_ACCOUNTS
+    ]
+    sold_out = [
+        place_order(
+            f"s{seed}-sold-out-{n}",
+            item,
+            2,
+            {"reserveStock": [f'refuse:no "{item}" left in stock']},
+        )
+        for n, item in enumerate(SOLD_OUT, 1)
+    ]
+    four_eyes = place_order(f"s{seed}-{FOUR_EYES}", "kettle", 40, {"chargeCard": ["slow:1000"]})
+    people = [replace(one, needs_a_person=True) for one in (*blocked, *sold_out, four_eyes)]
+    return wide, *people
+
+
 class Scenario:
     """A steady mix: six users to three orders to one partner, some of the steps with faults."""
 
@@ -186,5 +235,5 @@ def _submission(
     faults: dict[str, list[str]],
     expect: str,
 ) -> Submission:
-    asked = {**payload, "options": OPTIONS, **({"faults": faults} if faults else {})}
+    asked = {"options": OPTIONS, **payload, **({"faults": faults} if faults else {})}
     return Submission(module.WORKFLOW, module.INDEX, front, key, asked, expect)

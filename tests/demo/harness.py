@@ -16,6 +16,7 @@ import httpx
 from quart import Quart, Response, jsonify, request
 
 from demo_app.app import Settings, open_app
+from demo_app.carrier import Carrier
 from demo_app.faults import Draw
 from demo_app.listener import Listener, serve
 from demo_app.scenario import Submission
@@ -216,7 +217,9 @@ class Demo:
 
 
 @asynccontextmanager
-async def run_demo(directory: Path, *, draw: Draw | None = None) -> AsyncIterator[Demo]:
+async def run_demo(
+    directory: Path, *, draw: Draw | None = None, carrier: Carrier | None = None
+) -> AsyncIterator[Demo]:
     """Application, SMTP server and fake engine, each on a free port of 127.0.0.1.
 
     The application's waits (slow partner, back-off of posts) are noted and take no time.
@@ -236,7 +239,9 @@ async def run_demo(directory: Path, *, draw: Draw | None = None) -> AsyncIterato
         engine_listener = stack.enter_context(Listener("127.0.0.1", 0))
         app_listener = stack.enter_context(Listener("127.0.0.1", 0))
         engine_url = f"http://127.0.0.1:{engine_listener.port}"
-        settings = Settings(engine_url, "demo", directory, ("127.0.0.1", smtp_port), draw=draw)
+        settings = Settings(
+            engine_url, "demo", directory, ("127.0.0.1", smtp_port), draw=draw, carrier=carrier
+        )
         app = await stack.enter_async_context(open_app(settings, app_listener, sleep))
         engine = FakeEngine(http)
         for listener in (engine_listener, app_listener):
@@ -244,6 +249,8 @@ async def run_demo(directory: Path, *, draw: Draw | None = None) -> AsyncIterato
         async with asyncio.TaskGroup() as servers:
             servers.create_task(serve(engine.app, engine_listener, stop.wait))
             servers.create_task(serve(app, app_listener, stop.wait))
+            if carrier is not None:
+                servers.create_task(carrier.run(app, stop.wait))
             app_url = f"http://127.0.0.1:{app_listener.port}"
             try:
                 yield Demo(http, engine, engine_url, app_url, maildir, slept_s)

@@ -11,6 +11,7 @@ import pytest
 from demo_app.promised import Row
 from demo_app.scenario import Submission, create_user
 from engine.cli.demo.log import (
+    WIDE_STEPS,
     EventLog,
     effects_table,
     fault_text,
@@ -116,6 +117,22 @@ def test_an_event_worth_reading_has_a_line(log: EventLog, happened: Event, text:
 def test_the_others_have_none(log: EventLog, happened: Event) -> None:
     """Starts, a root's success (the run's own line says it), passing states, unknown kinds."""
     assert log.line(happened) is None
+
+
+def test_a_wide_run_has_lines_for_failures_alone(log: EventLog) -> None:
+    """A hundred successes would bury the rest; up to WIDE_STEPS each has its line."""
+    ok = ended("success", "completed", httpStatus=200)
+    said = {}
+    for number in range(2, WIDE_STEPS + 4):
+        spec = {"workflow": "createUser", "key": "key-1", "name": "s", "stepKey": f"s/{number}"}
+        said[number] = log.line(event("accepted", f"R-{number}", spec=spec))
+        assert (log.line(ok) is not None) == (number <= WIDE_STEPS), number
+    (told,) = [line for line in said.values() if line is not None]
+    assert "the 31th step" not in told
+    assert "more than 30 steps: from here only failures have lines" in told
+    failed = ended("failure", "failed", httpStatus=402, error="http-status: answered 402")
+    assert log.line(failed) is not None
+    assert log.line(event("run-moved", "R", state="completed")) is not None
 
 
 def test_a_run_ends_with_how_long_it_took(log: EventLog) -> None:

@@ -10,7 +10,15 @@ import pytest
 import demo_app
 from demo_app.faults import parse_fault
 from demo_app.promised import Row, compare, counted, promised
-from demo_app.scenario import Scenario, Submission, draw_faults, once
+from demo_app.scenario import (
+    FOUR_EYES,
+    READERS,
+    Scenario,
+    Submission,
+    draw_faults,
+    once,
+    opening,
+)
 
 
 def effects_of(submission: Submission, **changed: int) -> dict[str, Any]:
@@ -72,6 +80,26 @@ def test_bodies_are_the_same_asked_either_way() -> None:
 def test_seed_diagram_is_in_the_fixed_set() -> None:
     """The first of the fixed set has the seed's 404, 404, 404 before the 200."""
     assert once()[0].payload["faults"] == {"sendAnalytics": ["404", "404", "404"]}
+
+
+def test_the_opening_has_all_there_is_to_see() -> None:
+    """A fan-out of 200, failures in it, orders that fail for good for two reasons, one to pause."""
+    wide, *people = opening(5)
+    assert wide.payload["readers"] == READERS == 200
+    assert len(promised(wide)) == 200
+    assert not wide.needs_a_person
+    assert len(wide.payload["faults"]) > 5
+    assert wide.payload["options"]["attemptTimeout"] > wide.payload["spreadMs"]
+    plans = [one.payload["faults"] for one in people]
+    reasons = [plan[0] for faults in plans for plan in faults.values() if "refuse" in plan[0]]
+    assert len(reasons) == len(set(reasons)) == 7
+    assert [one.key for one in people if one.key.endswith(FOUR_EYES)] == [people[-1].key]
+    assert all(one.needs_a_person and one.expect == "confirmed" for one in people)
+    for faults in (wide.payload["faults"], *plans):
+        for plan in faults.values():
+            assert all(parse_fault(fault) for fault in plan)
+    assert opening(5) == opening(5)
+    assert {one.key for one in opening(5)}.isdisjoint(one.key for one in opening(6))
 
 
 def test_lost_and_doubled_are_told() -> None:

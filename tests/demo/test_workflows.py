@@ -7,7 +7,15 @@ import httpx
 import pytest
 
 from demo_app.promised import compare, counted, promised
-from demo_app.scenario import OPTIONS, Scenario, Submission, create_user, once, place_order
+from demo_app.scenario import (
+    OPTIONS,
+    Scenario,
+    Submission,
+    create_user,
+    once,
+    place_order,
+    send_newsletter,
+)
 from tests.demo.harness import Demo, run_demo
 from tests.on_asyncio import on_asyncio
 
@@ -171,3 +179,20 @@ async def test_mistakes_are_told(tmp_path: Path, body: object, said: str) -> Non
         assert answer.status_code in (400, 424)
         assert any(said in text for text in told)
         assert all(step.statuses == [400] for step in demo.engine.steps)
+
+
+@on_asyncio
+async def test_a_newsletter_goes_to_each_reader_once(tmp_path: Path) -> None:
+    """A step for each reader, all posted side by side; some fail first. Asked by a person too."""
+    async with run_demo(tmp_path) as demo:
+        wide = send_newsletter("wide", 40, 8000, {"sendIssue/7": ["503"], "sendIssue/9": ["drop"]})
+        answer = await submit(demo, wide)
+        assert answer.json()["response"] == {"status": "sent", "readers": 40}
+        assert wide.met_by(answer.json()["response"])
+        assert demo.engine.step("sendIssue/7").statuses == [503, 200]
+        assert demo.engine.step("sendIssue/9").statuses == [0, 200]
+        assert counted(await demo.effects(), "wide") == promised(wide)
+        assert 0 < min(demo.slept_s) < max(demo.slept_s) < 8
+        small = send_newsletter("small", 2, 0, {})
+        answer = await demo.http.post(f"{demo.app_url}/newsletters", json=small.front_body())
+        assert answer.json()["readers"] == 2

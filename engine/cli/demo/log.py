@@ -50,6 +50,8 @@ if TYPE_CHECKING:
 KEY_WIDTH = 10
 NAME_WIDTH = 17
 STEP_INDENT = "  "
+WIDE_STEPS = 30
+"""Up to so many steps of a run have a line each when they complete."""
 DELAY_BY: dict[str, str] = {DelayBy.POLICY: "policy", DelayBy.RETRY_AFTER: "Retry-After"}
 ERRORS: dict[str, str] = {
     CallError.CONNECTION_REFUSED: "refused",
@@ -86,7 +88,12 @@ class EventLog:
         self.completed: list[RunSeen] = []
         """Runs that have completed and that nobody has looked at yet."""
         self._names: dict[str, str] = {}
+        self._steps: dict[str, int] = {}
         self._submissions = submissions
+
+    def _is_wide(self, fact: Fact) -> bool:
+        """Its run has so many steps that a line for each success would bury the others."""
+        return self._steps.get(fact.run_id, 0) > WIDE_STEPS
 
     @property
     def open_runs(self) -> int:
@@ -105,6 +112,8 @@ class EventLog:
         match fact:
             case Accepted():
                 text = self._accepted(fact, root=root)
+            case AttemptEnded(counts_as="success") if self._is_wide(fact) and not root:
+                text = None
             case AttemptEnded():
                 text = attempt_end_text(fact, root=root)
             case RunMoved():
@@ -132,7 +141,10 @@ class EventLog:
         spec = fact.spec or Spec()
         if not root:
             self._names[fact.step_id] = STEP_INDENT + step_label(spec.name, spec.step_key)
-            return None
+            self._steps[fact.run_id] = steps = self._steps.get(fact.run_id, 0) + 1
+            if steps != WIDE_STEPS + 1:
+                return None
+            return f"more than {WIDE_STEPS} steps: from here only failures have lines"
         self._names[fact.step_id] = spec.workflow
         self.runs[fact.run_id] = RunSeen(fact.run_id, spec.workflow, spec.key, fact.at)
         self.states[fact.run_id] = StepState.PENDING

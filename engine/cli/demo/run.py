@@ -21,7 +21,7 @@ from typing import Any
 import click
 import trio
 
-from engine.cli.demo.processes import DemoError, Parts
+from engine.cli.demo.processes import DemoError, Parts, free_ports
 from engine.cli.demo.stage import DemoOptions, DemoStop
 from engine.cli.exits import Refusal
 from engine.cli.show.text import safe
@@ -93,7 +93,10 @@ def _directory(wanted: Path | None) -> Iterator[Path]:
 
 async def _main(options: DemoOptions, data: Path, codes: list[int]) -> None:
     stop = DemoStop()
-    extra = () if options.once else ("--scenario", str(options.seed), "--crashes")
+    extra: tuple[str, ...] = ()
+    if not options.once:
+        (carrier_port,) = free_ports(1)
+        extra = ("--scenario", str(options.seed), "--crashes", "--carrier-port", str(carrier_port))
     with trio.open_signal_receiver(*SIGNALS) as signals:
         parts = Parts(data, extra, is_temporary=options.data is None)
         try:

@@ -14,6 +14,8 @@ import threading
 from urllib.parse import urlsplit
 
 WAIT_S = 0.02
+FILTER = "age:<5m"
+"""What has ended is shown too: most runs of the mix are over in a moment."""
 
 
 def main(url: str) -> None:
@@ -28,7 +30,7 @@ def main(url: str) -> None:
     from engine.cli.main import main as atomic
 
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    atomic(["tui", url], prog_name="atomic")
+    atomic(["tui", url, "--filter", FILTER], prog_name="atomic")
 
 
 def _listens(host: str, port: int) -> bool:
