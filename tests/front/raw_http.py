@@ -87,6 +87,7 @@ class App:
         self.calls.append("refused")
 
     asks_token = False
+    bad_tokens = frozenset({b""})
     denies = True
     strangers: frozenset[str] = frozenset()
     """Addresses whose requests are refused, but for /fine."""
@@ -105,11 +106,15 @@ class App:
 
         return refuse if peer in self.strangers else None
 
-    def owner_of(self, head: RequestHead) -> str | None:
-        """Whose token a request has: by its query here, where tokens are asked for."""
+    def token_of(self, authorization: bytes) -> bytes:
+        """Here the whole value is one, where tokens are asked for."""
+        return authorization if self.asks_token and authorization not in self.bad_tokens else b""
+
+    def owner_of(self, token: bytes) -> str | None:
+        """Whose token it is: what comes before a dot."""
         if not self.asks_token:
             return ""
-        return head.target.partition(b"?")[2].decode() or None
+        return None if token in self.bad_tokens else token.decode().partition(".")[0]
 
     def denied(self, head: RequestHead, peer: Peer) -> Reply | None:
         """Asked of heads with a body, and only where tokens are asked for: nobody may here, unless

@@ -15,7 +15,7 @@ from urllib.parse import unquote
 from engine.core.access.client import Client
 from engine.core.errors import Problem
 from engine.front.access.request import Access, is_health
-from engine.front.access.tokens import who_has
+from engine.front.access.tokens import digest_of_bearer, who_has
 from engine.front.access.who import EVERYBODY, Who
 from engine.front.server.reply import Reply
 from engine.front.server.strict import HEADS_KEPT_MAX, RawHeaders
@@ -74,13 +74,20 @@ class Gate:
             f"The token {now.token!r} was changed while this waited: ask again with it.",
         )
 
-    def owner_of(self, method: str, headers: RawHeaders) -> str | None:
-        """The client that the token in a head is bound to; of one that is bound to none its own
-        name, told apart by a blank; None: there is no good one. Empty: none is asked for."""
+    def token_of(self, authorization: bytes) -> bytes:
+        """The digest of the good token in the value of that header; empty: it has none, or none is
+        asked for."""
+        if not self.registry.asks_token:
+            return b""
+        digest = digest_of_bearer(authorization)
+        return b"" if digest is None or self.registry.good_token(digest) is None else digest
+
+    def owner_of(self, digest: bytes) -> str | None:
+        """The client that the token with this digest is bound to; of one that is bound to none its
+        own name, told apart by a blank; None: it is not good. Empty: none is asked for."""
         if not self.registry.asks_token:
             return ""
-        digest = self._access.look(method, headers).token
-        token = None if digest is None else self.registry.good_token(digest)
+        token = self.registry.good_token(digest)
         if token is None:
             return None
         return f"token {token.name}" if token.client is None else token.client

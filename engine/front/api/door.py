@@ -57,10 +57,14 @@ class EngineDoor:
         proxies = self._front.proxies
         return partial(proxies.refusal, peer) if proxies.is_stranger(peer) else None
 
-    def owner_of(self, head: RequestHead) -> str | None:
-        """The client of a request's token, or the token itself if it is bound to none; None: it
-        has no good one. Where no tokens are asked for all are one."""
-        return self._front.gate.owner_of(head.method.decode("ascii"), head.fields)
+    def token_of(self, authorization: bytes) -> bytes:
+        """The digest of the good token in the value of that header; empty: it has none."""
+        return self._front.gate.token_of(authorization)
+
+    def owner_of(self, token: bytes) -> str | None:
+        """The client of the token with this digest, or the token itself if it is bound to none;
+        None: it is not good. Where no tokens are asked for all are one."""
+        return self._front.gate.owner_of(token)
 
     def denied(self, head: RequestHead, peer: Peer) -> Reply | None:
         """The refusal of a request for its token, before its body is read."""

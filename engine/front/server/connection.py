@@ -22,6 +22,7 @@ import ssl
 
 import trio
 
+from engine.front.server.crowd import Place
 from engine.front.server.exchange import FAREWELL_S, Application, peer_of
 from engine.front.server.post import Door, Post, Stranger, read_post
 from engine.front.server.refusal import Denied, linger, refusal_bytes
@@ -40,9 +41,11 @@ class Connection:
     """Serves the requests of one client, one after the other."""
 
     def __init__(
-        self, server: Serving, stream: trio.SocketStream, tls: Sealed | None = None
+        self, server: Serving, stream: trio.SocketStream, place: Place, tls: Sealed | None = None
     ) -> None:
         self._server = server
+        self._place = place
+        place.member = self
         self._stream = stream
         self._tls = tls
         self._requests = RequestReader(server.limits)
@@ -66,9 +69,8 @@ class Connection:
         self._over = False  # the reader is to end
         self.is_muted = False
         """Nothing more may be written."""
-        self.gave_way = False
-        """Its place is another connection's already."""
         self._lingers = False  # an answer was sent that closing must not destroy
+        self._for_client: trio.CancelScope | None = None  # around what only the client can end
         if tls is not None and tls.early:
             self._requests.receive(tls.early)
             self._woken = True
@@ -109,35 +111,13 @@ class Connection:
             self._over = True
             self.wake()
 
-    @property
-    def owner(self) -> str | None:
-        """Whose it is, by the last request of which the head is here (see `Door.owner_of`); None:
-        it has shown nothing yet."""
-        head, door = self._room.current, self._server.door
-        if head is None:
-            return None
-        return "" if door is None else door.owner_of(head)
-
-    @property
-    def waits_since(self) -> float | None:
-        """Since when it waits for a request, or for the rest of its head; None: one is under way,
-        or it is about to end. The body of somebody unknown is no request yet."""
-        if self._over:
-            return None
-        limits, phase = self._server.limits, self._phase
-        if phase is Phase.HEAD or (phase is Phase.IDLE and self._room.current is None):
-            return self._timer.deadline - limits.header_timeout_s
-        if phase is Phase.IDLE:
-            return self._timer.deadline - limits.keep_alive_timeout_s
-        if phase is Phase.BODY and self.owner is None:
-            return self._timer.deadline - limits.body_timeout_s
-        return None
-
     def give_way(self) -> bool:
         """End, for want of room for others: as if its time were over. False: something came."""
-        if has_input(self._fd) or (self._phase is Phase.IDLE and self._requests.buffered):
+        if self._for_client is not None:
+            self._for_client.cancel()
+        elif has_input(self._fd) or (self._phase is Phase.IDLE and self._requests.buffered):
             return False
-        self._over = self.gave_way = True
+        self._over = True
         self.wake()
         return True
 
@@ -147,8 +127,10 @@ class Connection:
             await self._app.end()
         if self._tls is not None:
             self._tls.say_goodbye()
-        if self._lingers:
-            await linger(self._stream, self._server.limits)
+        if self._lingers and not self._place.gave_way:
+            self._place.waits()
+            with trio.CancelScope() as self._for_client:
+                await linger(self._stream, self._server.limits)
 
     # --- the reader ---
 
@@ -251,8 +233,11 @@ class Connection:
                 self._set_timeout(self._server.limits.header_timeout_s, phase)
             elif phase is Phase.BODY:
                 self._set_timeout(self._server.limits.body_timeout_s, phase)
+                self._place.stalls()
             else:
-                self._set_timeout(math.inf, phase)
+                self._phase, self._timed_out = phase, False
+                self._timer.deadline = math.inf
+                self._place.works()
         if not checked:
             return
         if phase is Phase.DONE:
@@ -272,6 +257,8 @@ class Connection:
             checked = self._requests.take()
             head = self._requests.head
             if head is not None:
+                if head.authorization != self._place.shown:
+                    self._place.shows(head.authorization)
                 self._refuse_if_denied(head, checked)
             size = len(checked) - (0 if head is None else self._requests.head_size)
         else:
@@ -344,6 +331,7 @@ class Connection:
         self._room.give_back()
         self._requests.next_request()
         self._set_timeout(self._server.limits.keep_alive_timeout_s, Phase.IDLE)
+        self._place.waits()
         if self._requests.buffered:
             self.wake()
 
@@ -415,14 +403,18 @@ class Connection:
             tls = self._tls
             rest = self._write_nowait(data) if tls is None else tls.send_nowait(data)
             if rest:
+                self._place.stalls()
                 with trio.move_on_after(self._server.limits.unread_answer_timeout_s) as scope:
+                    self._for_client = scope
                     await (self._stream if tls is None else tls).send_all(rest)
                 whole = not scope.cancelled_caught
+                self._place.works()
             else:
                 whole = True
         except (OSError, trio.BrokenResourceError, trio.ClosedResourceError):
             pass  # the client has left
         finally:
+            self._for_client = None
             if not whole:  # cancelled, too: after half an answer nothing else may follow
                 self._over = self.is_muted = True
                 self.wake()

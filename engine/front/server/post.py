@@ -68,9 +68,13 @@ class Door(Protocol):
         """What refuses the requests of a connection from this address; None: it is a proxy's."""
         ...
 
-    def owner_of(self, head: RequestHead) -> str | None:
-        """Whose a request is: connections are shared out by that. The same for all where no tokens
-        are asked for; None: it has no good one."""
+    def token_of(self, authorization: bytes) -> bytes:
+        """What tells a good token in the value of that header from others; empty: it has none."""
+        ...
+
+    def owner_of(self, token: bytes) -> str | None:
+        """Whose a request is that came with this: connections are shared out by that. The same for
+        all where no tokens are asked for; None: it is not good (any more)."""
         ...
 
     def denied(self, head: RequestHead, peer: Peer) -> Reply | None:

@@ -28,7 +28,7 @@ from hypercorn.utils import LifespanTimeoutError, wrap_app
 from engine.front.server.accept import ACCEPTED_AT_ONCE_MAX, accept_all
 from engine.front.server.certificate import Certificate
 from engine.front.server.connection import Connection
-from engine.front.server.crowd import Crowd
+from engine.front.server.crowd import Crowd, Place
 from engine.front.server.post import Door
 from engine.front.server.refusal import SAFE_HEADERS, Refuse, linger, refusal_bytes
 from engine.front.server.room import GoesFirst, Rooms, nobody_first
@@ -218,15 +218,13 @@ class _Server:
         self.is_tls = certificate is not None
         self.stopping = False
         self._certificate = certificate
-        self._handshakes: set[Handshake] = set()
         self._shared = (-1, b"")  # the second it was made in, and the lines
         self._log = log
         self._counters = counters
-        self._connections: set[Connection] = set()
         self._turning_away = 0
         self._said_at: dict[tuple[str, str], float] = {}
         self._unsaid: Counter[tuple[str, str]] = Counter()
-        self._crowd = Crowd(limits.connections_max)
+        self._crowd = Crowd(limits.connections_max, door)
 
     @property
     def _accepted_at_once_max(self) -> int:
@@ -278,12 +276,9 @@ class _Server:
                 def start(stream: trio.SocketStream) -> None:
                     # Counted here, in the order they came: tasks begin in any order.
                     self._counters.connections += 1
-                    has_room = self._counters.connections_open < self.limits.connections_max
-                    if not has_room and self._crowd.make_room():
-                        has_room = True
-                        self._counters.connections_open -= 1
-                    self._counters.connections_open += has_room
-                    connections.start_soon(self._handle, stream, has_room)
+                    place = self._crowd.enter()
+                    self._counters.connections_open = len(self._crowd)
+                    connections.start_soon(self._handle, stream, place)
 
                 for listener in listeners:
                     await accepting.start(
@@ -292,25 +287,21 @@ class _Server:
                 task_status.started()
                 await stop.wait()
                 accepting.cancel_scope.cancel()
-            # Each connection accepted till then has been started: it is in the set.
+            # Each connection accepted till then has been started: it is a member.
             self.stopping = True
             connections.cancel_scope.deadline = trio.current_time() + grace_s
-            for connection in self._connections:
-                connection.stop()
-            for handshake in self._handshakes:
-                handshake.scope.cancel()
+            for member in self._crowd.members:
+                member.stop()
 
-    async def _handle(self, stream: trio.SocketStream, has_room: bool) -> None:
+    async def _handle(self, stream: trio.SocketStream, place: Place | None) -> None:
         """Serve one connection, and close it. No exception but a cancel leaves here."""
         try:
-            if has_room:
+            if place is not None:
                 try:
-                    if self._certificate is None:
-                        await self._serve(Connection(self, stream))
-                    elif (tls := await self._shake_hands(stream, self._certificate)) is not None:
-                        await self._serve(Connection(self, stream, tls))
+                    await self._serve(stream, place)
                 finally:
-                    self._counters.connections_open -= 1
+                    place.leave()
+                    self._counters.connections_open = len(self._crowd)
             elif self._certificate is not None:
                 self._note_turned_away()  # no handshake for who has no place
             else:
@@ -326,38 +317,32 @@ class _Server:
         finally:
             await trio.aclose_forcefully(stream)
 
-    async def _serve(self, connection: Connection) -> None:
-        self._connections.add(connection)
-        self._crowd.add(connection)
-        try:
-            await connection.run()
-        finally:
-            self._connections.discard(connection)
-            self._crowd.discard(connection)
-            self._counters.connections_open += connection.gave_way  # another one has its place
+    async def _serve(self, stream: trio.SocketStream, place: Place) -> None:
+        if place.gave_way:
+            return
+        tls = None
+        if self._certificate is not None:
+            tls = await self._shake_hands(stream, place, self._certificate)
+            if tls is None:
+                return
+        await Connection(self, stream, place, tls).run()
 
     async def _shake_hands(
-        self, stream: trio.SocketStream, certificate: Certificate
+        self, stream: trio.SocketStream, place: Place, certificate: Certificate
     ) -> Sealed | None:
         """The connection with TLS, or None: it is over."""
-        handshake = Handshake()
-        self._handshakes.add(handshake)
-        self._crowd.add(handshake)
+        handshake = place.member = Handshake()
         try:
             with handshake.scope:
                 tls = await sealed(stream, certificate.context)
-                return None if self.stopping else tls
+                return None if place.gave_way or self.stopping else tls
         except HandshakeError as error:
             self.tls_failed(str(error))
             if error.is_http:
                 await self._tell(stream, 400, "bad-request", "This port speaks TLS: https://")
         except trio.BrokenResourceError:
             self.tls_failed("the client left in the handshake")
-        finally:
-            self._handshakes.discard(handshake)
-            self._crowd.discard(handshake)
-            self._counters.connections_open += handshake.gave_way  # another one has its place
-        if handshake.is_late and not self.stopping:
+        if handshake.scope.cancelled_caught and not (place.gave_way or self.stopping):
             self.tls_failed(f"no handshake in {HANDSHAKE_S_MAX:g} s")
         return None
 

@@ -111,6 +111,8 @@ class RequestHead(Struct, frozen=True, gc=False):
     fields: RawHeaders
     body_bytes: int | None
     """None: the body is chunked."""
+    authorization: bytes
+    """The value of that header; empty: it has none, or more than one."""
 
 
 class RequestReader:
@@ -341,12 +343,15 @@ def read_head(head: bytes, limits: ServerLimits) -> RequestHead:
         )
     fields: list[tuple[bytes, bytes]] = []
     values: dict[bytes, bytes] = {}
+    authorization: bytes | None = None
     for written, padded in found:
         name, value = written.lower(), padded.strip(b" \t")
         if name in _AT_MOST_ONCE:
             if name in values:
                 raise BadRequest(400, f"more than one {name.decode()} header")
             values[name] = value
+        elif name == b"authorization":
+            authorization = value if authorization is None else b""
         fields.append((name, value))
     if not _HOST.fullmatch(values.get(b"host", b"")):
         raise BadRequest(400, "exactly one host header with a valid name is required")
@@ -354,7 +359,7 @@ def read_head(head: bytes, limits: ServerLimits) -> RequestHead:
     if expectation is not None and expectation.lower() != b"100-continue":
         raise BadRequest(417, "the only expectation that is met is 100-continue")
     body_bytes = _body_length(values, is_http11, limits)
-    return RequestHead(method, target, is_http11, tuple(fields), body_bytes)
+    return RequestHead(method, target, is_http11, tuple(fields), body_bytes, authorization or b"")
 
 
 def _body_length(values: dict[bytes, bytes], is_http11: bool, limits: ServerLimits) -> int | None:

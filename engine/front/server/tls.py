@@ -40,31 +40,16 @@ class Handshake:
     """One that is under way, and what ends it: its time, the server's stop, or want of room."""
 
     def __init__(self) -> None:
-        self._began = trio.current_time()
-        self.scope = trio.CancelScope(deadline=self._began + HANDSHAKE_S_MAX)
-        self.gave_way = False
-        """Its place is another connection's already."""
-
-    @property
-    def is_late(self) -> bool:
-        """Whether its time was over."""
-        return self.scope.cancelled_caught and not self.gave_way
-
-    @property
-    def waits_since(self) -> float | None:
-        """Since when its place has brought no request; None: it has given it up."""
-        return None if self.gave_way else self._began
-
-    @property
-    def owner(self) -> str | None:
-        """Nobody knows yet."""
-        return None
+        self.scope = trio.CancelScope(deadline=trio.current_time() + HANDSHAKE_S_MAX)
 
     def give_way(self) -> bool:
         """End, for want of room for others."""
-        self.gave_way = True
         self.scope.cancel()
         return True
+
+    def stop(self) -> None:
+        """The server stops: end."""
+        self.scope.cancel()
 
 
 class Sealed:

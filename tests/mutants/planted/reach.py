@@ -6,7 +6,7 @@ from engine.front.access.proxies import Proxies
 from engine.front.server import tls
 from engine.front.server.certificate import Certificate
 from engine.front.server.connection import Connection
-from engine.front.server.crowd import Crowd
+from engine.front.server.crowd import Crowd, Place
 from engine.process import bind
 from engine.registry.registry import Registry
 from engine.store.sqlite.views.views import SqliteViews
@@ -15,6 +15,7 @@ from tests.mutants.catalog import PROPERTY, Planting, plant
 BIND = "tests/process/test_bind.py::test_"
 PROXIES = "tests/front/test_proxies.py::test_"
 GIVING_WAY = "tests/front/server/test_giving_way.py::test_"
+CROWD = "tests/front/server/test_crowd.py::test_"
 STRANGER = "tests/front/server/test_stranger.py::test_"
 TLS = "tests/front/server/test_tls.py::test_"
 
@@ -79,26 +80,62 @@ def early_request_is_lost(bug: Planting) -> None:
 @plant("a request under way is cut for a new connection", by=(PROPERTY,),
        test=f"{GIVING_WAY}a_request_under_way_is_never_cut")  # fmt: skip
 def request_is_cut(bug: Planting) -> None:
-    bug.rewrite(vars(Connection)["waits_since"].fget, "phase is Phase.BODY and self.owner is None",
-                "phase is not None")  # fmt: skip
+    bug.rewrite(Place.works, "self.queue is not None", "False")
+
+
+@plant("a stranger who does not read an answer keeps a place", by=(PROPERTY,),
+       test=f"{GIVING_WAY}a_stranger_who_does_not_read_gives_way")  # fmt: skip
+def unread_answer_keeps_place(bug: Planting) -> None:
+    bug.rewrite(Connection.write, "self._place.stalls()", "pass")
+
+
+@plant("who has a token loses an answer that it is slow to read", by=(PROPERTY,),
+       test=f"{GIVING_WAY}who_has_a_token_may_take_its_time_to_read")  # fmt: skip
+def slow_reader_is_cut(bug: Planting) -> None:
+    bug.rewrite(Connection.write, "self._place.stalls()", "self._place.waits()")
+
+
+@plant("what is about to end keeps others out", by=(PROPERTY,),
+       test=f"{GIVING_WAY}one_that_lingers_after_its_answer_gives_way")  # fmt: skip
+def lingering_keeps_place(bug: Planting) -> None:
+    bug.rewrite(Connection._leave, "self._place.waits()", "pass")
+
+
+@plant("a token that was taken away keeps its connections", by=(PROPERTY,),
+       test=f"{GIVING_WAY}a_token_that_is_taken_away_makes_its_connections_a_strangers",
+)  # fmt: skip
+def taken_token_keeps_places(bug: Planting) -> None:
+    bug.rewrite(Crowd._make_room, "self._look()", "pass")
+
+
+@plant("a token is read again with each request", by=(PROPERTY,),
+       test=f"{CROWD}of_ten_thousand_one_is_asked")  # fmt: skip
+def token_is_read_again(bug: Planting) -> None:
+    bug.rewrite(Place.shows, "if token or not authorization", "if not authorization")
+
+
+@plant("a connection counts on after it gave way", by=(PROPERTY,),
+       test=f"{CROWD}who_gave_way_counts_nowhere")  # fmt: skip
+def counts_on(bug: Planting) -> None:
+    bug.rewrite(Place.stand_in, "if not self.gave_way", "if True")
 
 
 @plant("one tenant with all connections keeps others out", by=(PROPERTY,),
        test=f"{GIVING_WAY}of_those_with_a_token_whoever_has_most_makes_room")  # fmt: skip
 def most_is_least(bug: Planting) -> None:
-    bug.rewrite(Crowd._next_owner, "return max(", "return min(")
+    bug.rewrite(Crowd._look, "heapify(self._most)", "self._most.sort(reverse=True)")
 
 
 @plant("a stranger who opens connections pushes out who has a token", by=(PROPERTY,),
        test=f"{GIVING_WAY}who_has_shown_nothing_yet_gives_way_first")  # fmt: skip
 def strangers_go_last(bug: Planting) -> None:
-    bug.rewrite(Crowd._next_owner, " or self._count[None] > self._arriving_max", "")
+    bug.rewrite(Crowd._next_owner, " and strangers <= self._arriving_max", "")
 
 
 @plant("a tenant that opens connections pushes out who arrives", by=(PROPERTY,),
        test=f"{GIVING_WAY}those_who_arrive_have_a_few_places")  # fmt: skip
 def nobody_arrives(bug: Planting) -> None:
-    bug.rewrite(Crowd._next_owner, "(not known or self._count[None] > self._arriving_max)", "True")
+    bug.rewrite(Crowd._next_owner, "strangers <= self._arriving_max", "not strangers")
 
 
 @plant("a connection ends without TLS's goodbye", by=(PROPERTY,),
