@@ -217,7 +217,7 @@ ROWS = (
     row(
         "tui.act",
         "engine.client.* engine.shown engine.wire tui.boards.* tui.data tui.keys "
-        "tui.settings tui.text anyio",
+        "tui.settings tui.text anyio msgspec",
     ),
     row("tui.screen.widgets", "tui.boards tui.text textual rich"),
     row(

@@ -112,6 +112,12 @@ COMMANDS: tuple[Command, ...] = (
             Group.ACT, frozenset({"runs", "causes", "run"}), writes=True),
     Command("retarget", "M", "Retarget", "move it to other URLs: asks from which to which",
             Group.ACT, frozenset({"runs", "run"}), writes=True),
+    Command("set-result", "S", "Set result", "what came of the step, in place of its endpoint: in"
+            " $EDITOR", Group.ACT, DETAIL, writes=True),
+    Command("skip", "K", "Skip", "do without the step: it ends with no answer", Group.ACT, DETAIL,
+            writes=True),
+    Command("other-payload", "A", "Other payload", "run it all again, called with another payload:"
+            " in $EDITOR", Group.ACT, DETAIL, writes=True),
     Command("abort", "X", "Abort job", "the job under the cursor, or the one that runs",
             Group.ACT, writes=True),
     Command("palette", "ctrl+p", "Palette", "any command, by a part of what it says", Group.SHOW),

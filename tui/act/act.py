@@ -14,12 +14,14 @@ from engine.client import Action
 from tui.act.ask import Asking
 from tui.act.bulk import MARKED_MAX, Many
 from tui.act.doing import Doing
+from tui.act.repair import Repairing
 from tui.act.retarget import Retargeting
 from tui.act.stage import Choice, Question, Stage, Terminal
 from tui.act.targets import Target, action_for, of_row, of_step, opens_what_failed, why_not_on
 from tui.data.reach import why_not_act
 from tui.keys import BY_ID, Command, remapped, shown_key
 
+REPAIRS = frozenset({"set-result", "skip", "other-payload"})
 OF_NO_ROW = frozenset({"undo", "abort"})
 """Commands that are not about the row under the cursor."""
 
@@ -34,6 +36,7 @@ class Acting:
         self.asking = Asking(stage, self.doing)
         self.many = Many(stage, self.doing, self.asking)
         self._retargeting = Retargeting(stage, self.doing, self.asking, self.many)
+        self._repairing = Repairing(stage, terminal, self.doing, self.asking)
         self._drawn: dict[str, Target] = {}
         """The rows on the screen, as they were drawn."""
 
@@ -67,7 +70,8 @@ class Acting:
         """The footer's word: which way a key goes here that goes both."""
         first = None if command.id in OF_NO_ROW else next(self.targets(), None)
         action = command.id if first is None else action_for(command.id, first)
-        return command.label if action == command.id else str(action).capitalize()
+        goes_both_ways = action != command.id and command.id not in REPAIRS
+        return str(action).capitalize() if goes_both_ways else command.label
 
     def about(self, command: Command) -> tuple[str, str]:
         """What a command is called now, and why it can do nothing; that is empty if it can."""
@@ -153,6 +157,8 @@ class Acting:
             self.many.bulk(action_for(command_id, first), f"is:stuck cause:{first.cause}")
         elif command_id == "retarget":
             self._retargeting.begin(targets)
+        elif command_id in REPAIRS:
+            self._repairing.begin(command_id, first)
         elif len(targets) > 1:
             self.many.ask_marked(command_id, list(targets))
         else:

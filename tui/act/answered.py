@@ -13,8 +13,8 @@ import anyio
 from engine.client import AtomicError
 from tui.act.stage import Stage
 from tui.boards.cells import Cell
-from tui.boards.run.bodies import ShownBody, beginning, read
-from tui.data.model import State, Step
+from tui.boards.run.bodies import ShownBody, answer_name, beginning, read
+from tui.data.model import SET_BY_HAND, State, Step
 from tui.data.reach import why_no_bodies
 from tui.text.redact import Redactor
 from tui.text.sanitize import safe, wrap
@@ -43,16 +43,17 @@ class LastAnswer:
     def lines(self, step: Step, cells: int) -> Sequence[Cell]:
         """What is known of it; what is not is read."""
         number = step.last_answered
-        if number is None or step.state not in TOLD_OF or number != step.tries[-1].number:
+        if number is None or not _tells(step, number):
             return ()
+        what = answer_name(step, number)
         if why := why_no_bodies(self._stage.store.status):
-            return [(line, "dim") for line in wrap(f"answer to try {number}: {why}", cells)]
+            return [(line, "dim") for line in wrap(f"{what.partition(' · ')[0]}: {why}", cells)]
         key = (step.id, number)
         found = self._read.get(key)
         if found is None:
             self._begin(key)
             return ()
-        head: Cell = ((f"answer to try {number} · ", "dim"), ("b", "strong"), (" shows all", "dim"))
+        head: Cell = ((f"{what} · ", "dim"), ("b", "strong"), (" shows all", "dim"))
         if isinstance(found, str):
             return [head, (found, "dim")]
         return [head, *beginning(found, cells, LINES_SHOWN)]
@@ -84,3 +85,10 @@ class LastAnswer:
         finally:
             if self._reading == key:
                 self._reading = None
+
+
+def _tells(step: Step, number: int) -> bool:
+    """Whether an answer is told of: one that a person set, and why a step is not well."""
+    if number == SET_BY_HAND:
+        return True
+    return step.state in TOLD_OF and number == step.tries[-1].number

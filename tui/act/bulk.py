@@ -15,9 +15,9 @@ from engine.client import Action
 from engine.shown import times
 from engine.wire import BEYOND_A_JOB, BulkAnswer
 from tui.act.ask import Asking
-from tui.act.doing import Doing, telling
+from tui.act.doing import NOTHING_GIVEN, Doing, telling
 from tui.act.stage import Stage
-from tui.act.targets import Target, Urls, action_for
+from tui.act.targets import Given, Target, action_for
 from tui.boards.cells import Cell
 from tui.data.inputs import JobsRead
 from tui.data.model import short_id
@@ -60,7 +60,7 @@ class Many:
         asking.begin(action, [(each.run_id, each.step_id) for each in targets], ask)
 
     async def march(
-        self, action: Action, targets: Sequence[Target], urls: Urls = (None, None)
+        self, action: Action, targets: Sequence[Target], given: Given = NOTHING_GIVEN
     ) -> None:
         """One after the other; a mark goes when its action is done, so the rest can be tried."""
         rows, done = self._stage.selection(), []
@@ -71,7 +71,7 @@ class Many:
                 if not self.marching:
                     break
                 self._stage.tell(f"{action}: {at:,} of {len(targets):,} · X stops")
-                now = await self._doing.act_on(action, target, urls)
+                now = await self._doing.act_on(action, target, given)
                 if isinstance(now, Target):
                     done.append((action, now))
                     rows.unmark(target.step_id or target.run_id)
@@ -90,16 +90,14 @@ class Many:
 
     # -- a filter ------------------------------------------------------------------------------
 
-    def bulk(self, action: Action, q: str, urls: Urls = (None, None)) -> None:
+    def bulk(self, action: Action, q: str, given: Given = NOTHING_GIVEN) -> None:
         """Ask for a job on all that a filter finds."""
-        self._asking.begin(action, (action, q, urls), partial(self._plan, action, q, urls))
+        self._asking.begin(action, (action, q, given), partial(self._plan, action, q, given))
 
-    async def _plan(self, action: Action, q: str, urls: Urls) -> None:
+    async def _plan(self, action: Action, q: str, given: Given) -> None:
         client = self._stage.client
         assert client is not None
-        plan = clean(
-            await client.operate.bulk(action, q, dry_run=True, from_url=urls[0], to_url=urls[1])
-        )
+        plan = clean(await client.operate.bulk(action, q, dry_run=True, **given))
         if not plan.total:
             self._stage.tell(
                 f"{action}: nothing to do, {_skipped(plan) or 'no run matches'}", "alarm"
@@ -110,21 +108,17 @@ class Many:
         what = f"the first {plan.total:,} of {plan.matched:,}" if beyond else f"{plan.matched:,}"
         title = f"{str(action).capitalize()}: {what} runs"
         lines = bulk_lines(plan)
-        if urls[0] is not None:
-            lines += [((f"{word:<7}", "dim"), (f"{clean(url)}", "plain"))
-                      for word, url in zip(("from", "to"), urls, strict=True)]  # fmt: skip
-        self._asking.ask(title, lines, partial(self._begin, action, q, plan, urls), typed)
+        for word, name in (("from", "from_url"), ("to", "to_url")):
+            if name in given:
+                lines.append(((f"{word:<7}", "dim"), (f"{clean(given[name])}", "plain")))
+        self._asking.ask(title, lines, partial(self._begin, action, q, plan, given), typed)
 
-    async def _begin(self, action: Action, q: str, plan: BulkAnswer, urls: Urls) -> None:
+    async def _begin(self, action: Action, q: str, plan: BulkAnswer, given: Given) -> None:
         """`q` is the filter itself: that of the plan was made safe to be shown."""
         client = self._stage.client
         assert client is not None
         key = f"tui-{self._stage.store.clock.wall():.6f}"
-        job = clean(
-            await client.operate.bulk(
-                action, q, expect=plan.matched, key=key, from_url=urls[0], to_url=urls[1]
-            )
-        )
+        job = clean(await client.operate.bulk(action, q, expect=plan.matched, key=key, **given))
         self._stage.looking.mark_filter(whole=False)
         self._stage.selection().clear_marks()
         told = f"job {short_id(job.id or '')} began: {job.total:,} runs · 6 shows it · X stops it"

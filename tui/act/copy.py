@@ -119,7 +119,7 @@ class Copying:
             case "answer":
                 step = copyable.step or step_of(await self._row(copyable))
                 if step.last_answered is None:
-                    raise NotCopied("no attempt has been answered yet")
+                    raise NotCopied(step.why_no_answer)
                 return await self._body(copyable.step_id, step.last_answered)
             case "curl":
                 return await self._curl(await self._row(copyable))

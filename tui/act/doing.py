@@ -12,7 +12,7 @@ import anyio
 
 from engine.client import Action, AtomicError, Refused
 from tui.act.stage import Stage
-from tui.act.targets import PAST, Target, Urls, after_text, refusal, who_acted
+from tui.act.targets import PAST, Given, Target, after_text, left_to_do, refusal, who_acted
 from tui.boards.cells import PAUSING
 from tui.data.model import State
 
@@ -25,6 +25,7 @@ UNDONE_BY = {
     Action.DISMISS: Action.UNDISMISS,
     Action.UNDISMISS: Action.DISMISS,
 }
+NOTHING_GIVEN: Given = {}
 OF_ANY_REVISION = frozenset({Action.PAUSE, Action.CANCEL, Action.DISMISS, Action.RETARGET})
 """What is meant of a run or step however far it has come since it was seen. The state still has to
 allow it; the others need the revision, which the engine's own retries move on."""
@@ -69,11 +70,12 @@ class Doing:
         return target._replace(rev=told.rev, state=told.state, dismissed=told.dismissed)
 
     async def act_on(
-        self, action: Action, target: Target, urls: Urls = (None, None), *, undoing: bool = False
+        self, action: Action, target: Target, given: Given = NOTHING_GIVEN, *, undoing: bool = False
     ) -> Target | Left:
         """Carry an action out on one target; returns it as it is now, or why it was left alone.
 
-        What is `undoing` another action needs the revision that that one left behind.
+        What is `given` with it is by the names of `operate.act`. What is `undoing` another action
+        needs the revision that that one left behind.
         """
         key = (target.run_id, target.step_id)
         if (other := self._busy.get(key)) is not None:
@@ -83,8 +85,8 @@ class Doing:
         assert client is not None
         try:
             done = await client.operate.act(
-                target.run_id, action, step=target.step_id, from_url=urls[0], to_url=urls[1],
-                if_rev=target.rev if undoing or action not in OF_ANY_REVISION else None,
+                target.run_id, action, step=target.step_id,
+                if_rev=target.rev if undoing or action not in OF_ANY_REVISION else None, **given,
             )  # fmt: skip
         except Refused as error:
             return Left(await self.refusal(action, target, error))
@@ -97,14 +99,16 @@ class Doing:
             return target
         now = target._replace(
             rev=row.rev, state=State.of(row.status), dismissed=done.run.dismissed,
-            pause_reason=row.pause_reason, after=after_text(done),
+            pause_reason=row.pause_reason, after=after_text(done), left=left_to_do(done),
         )  # fmt: skip
         self._answered = dict([*self._answered.items(), (key, now)][-ANSWERED_KEPT_MAX:])
         return now
 
-    async def act_and_tell(self, action: Action, target: Target, urls: Urls = (None, None)) -> None:
+    async def act_and_tell(
+        self, action: Action, target: Target, given: Given = NOTHING_GIVEN
+    ) -> None:
         """Carry an action out on one target, and tell how it went."""
-        now = await self.act_on(action, target, urls)
+        now = await self.act_on(action, target, given)
         if isinstance(now, Left):
             if now.why:  # else it is done already, by the press before
                 self._stage.tell(f"{action}: {target.name}: {now.why}", "alarm")
@@ -112,6 +116,7 @@ class Doing:
         self.remember([(action, now)])
         more = " · z takes it back" if self._undo else ""
         more += f" · not done again: {now.after}" * bool(now.after)
+        more += f" · {now.left}" * bool(now.left)
         told = PAUSING if now.is_pausing else PAST[action]
         self._stage.tell(f"{told}: {target.name}{more}")
 

@@ -120,7 +120,7 @@ def _answer(stage: Stage, _: str) -> None:
     if step is None:
         return
     if step.last_answered is None:
-        stage.tell("no attempt has been answered yet", "alarm")
+        stage.tell(step.why_no_answer, "alarm")
     else:
         _read_body(stage, step, step.last_answered)
 

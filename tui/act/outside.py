@@ -44,9 +44,9 @@ def words_of(variable: str, usual: str) -> list[str]:
 
 
 @contextmanager
-def private_file(data: bytes) -> Iterator[Path]:
+def private_file(data: bytes, suffix: str = ".txt") -> Iterator[Path]:
     """A file with this in it for the length of a block, its owner's alone (0600)."""
-    handle, name = tempfile.mkstemp(prefix="atomic-", suffix=".txt")
+    handle, name = tempfile.mkstemp(prefix="atomic-", suffix=suffix)
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(data)

@@ -15,7 +15,7 @@ from tui.act.ask import Asking
 from tui.act.bulk import Many
 from tui.act.doing import Doing
 from tui.act.stage import Stage, TypedLine
-from tui.act.targets import Target
+from tui.act.targets import Given, Target
 from tui.boards.cells import Cell
 from tui.text.sanitize import clean
 
@@ -51,14 +51,14 @@ class Retargeting:
             told = "retarget: nothing was done, both URLs are needed and differ"
             self._stage.tell(told, "alarm")
             return
-        urls = (begin, url)
+        urls = {"from_url": begin, "to_url": url}
         if q is not None:
             self._many.bulk(Action.RETARGET, q, urls)
         else:
             work = partial(self._plan, list(targets), urls)
             self._asking.begin(Action.RETARGET, (list(targets), urls), work)
 
-    async def _plan(self, targets: list[Target], urls: tuple[str, str]) -> None:
+    async def _plan(self, targets: list[Target], urls: Given) -> None:
         """Ask the engine what would go along, and then whether it is to be done."""
         client = self._stage.client
         assert client is not None
@@ -67,7 +67,7 @@ class Retargeting:
         for target in targets:
             try:
                 answer = await client.operate.act(
-                    target.run_id, Action.RETARGET, dry_run=True, from_url=urls[0], to_url=urls[1]
+                    target.run_id, Action.RETARGET, dry_run=True, **urls
                 )
                 plans.append((target, clean(answer)))
             except (AtomicError, ValueError) as error:
@@ -75,7 +75,7 @@ class Retargeting:
         if not plans:
             self._stage.tell(refused[0], "alarm")
             return
-        lines = _lines(plans, refused, clean(urls))
+        lines = _lines(plans, refused, clean(urls["from_url"]), clean(urls["to_url"]))
         if len(plans) == 1:
             target = plans[0][0]
             then = partial(self._doing.act_and_tell, Action.RETARGET, target, urls)
@@ -86,13 +86,13 @@ class Retargeting:
 
 
 def _lines(
-    plans: list[tuple[Target, ActionAnswer]], refused: list[str], urls: tuple[str, str]
+    plans: list[tuple[Target, ActionAnswer]], refused: list[str], begin: str, to: str
 ) -> list[Cell]:
     """What would go along."""
     name = plans[0][0].name if len(plans) == 1 else f"{len(plans):,} runs"
     moved = [step for _, plan in plans for step in plan.moved]
     lines: list[Cell] = [(name, "strong")]
-    lines += [(("from ", "dim"), (urls[0], "plain")), (("to   ", "dim"), (urls[1], "plain"))]
+    lines += [(("from ", "dim"), (begin, "plain")), (("to   ", "dim"), (to, "plain"))]
     count = f"{len(moved):,} step{'s' * (len(moved) != 1)}"
     if moved:
         lines.append((f"{count} would be moved, and what is posted from now on", "plain"))

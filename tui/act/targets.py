@@ -6,8 +6,9 @@ by the engine (409) instead of being overrun.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from itertools import islice
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from engine.client import Action, ProblemError
 from engine.shown import times
@@ -30,14 +31,16 @@ PAST: dict[str, str] = {
     Action.DISMISS: "dismissed",
     Action.UNDISMISS: "back on the list",
     Action.RETARGET: "retargeted",
+    Action.SET_RESULT: "result set",
+    Action.SKIP: "skipped",
 }
 """What has become of something by an action."""
 NAMED_MAX = 5
 """More steps than these are counted."""
 
 
-Urls = tuple[str | None, str | None]
-"""From which to which a `retarget` moves; None of another action."""
+Given = Mapping[str, Any]
+"""What an action takes beside its target, by the names of `operate.act`."""
 
 
 class Target(NamedTuple):
@@ -57,6 +60,8 @@ class Target(NamedTuple):
     """It waits under a hold, or something of it does, as far as that is known."""
     after: str = ""
     """Names of the steps recorded since the failure that a retry has just opened."""
+    left: str = ""
+    """What is left to do for the run to go on, after what was just done."""
 
     @property
     def is_pausing(self) -> bool:
@@ -106,6 +111,8 @@ def action_for(command_id: str, target: Target) -> Action:
     if command_id == "pause":
         paused = target.state is State.PAUSED or target.is_pausing
         return Action.RESUME if paused else Action.PAUSE
+    if command_id == "other-payload":
+        return Action.RERUN
     if command_id == "dismiss":
         return Action.UNDISMISS if target.dismissed else Action.DISMISS
     return Action(command_id)
@@ -116,6 +123,10 @@ def why_not_on(command: Command, target: Target) -> str:
     if target.cause is not None:
         return ""
     action, state = action_for(command.id, target), target.state
+    if command.id == "other-payload" and target.step_id is not None:
+        return "it is the run that is called with another: what this is called with comes from it"
+    if action in (Action.SET_RESULT, Action.SKIP) or command.id == "other-payload":
+        return ""  # of any state
     if action is Action.RETRY and state is State.PAUSED:
         unhandled = target.pause_reason == PauseReason.UNHANDLED_FAILURE
         return f"it is paused: P resumes it{', R on the failed step opens that' * unhandled}"
@@ -142,6 +153,15 @@ def after_text(answer: ActionAnswer) -> str:
     names = [sanitize.safe(step.step_name) for step in answer.recorded_after]
     more = f" and {len(names) - NAMED_MAX:,} more" if len(names) > NAMED_MAX else ""
     return f"{', '.join(names[:NAMED_MAX])}{more}"
+
+
+def left_to_do(answer: ActionAnswer) -> str:
+    """What a person still has to do where a result alone lets nothing go on; empty: nothing."""
+    if answer.action not in (Action.SET_RESULT, Action.SKIP):
+        return ""
+    if answer.run.status in (State.FAILED, State.CANCELLED):
+        return f"the run stays {answer.run.status}: R on it calls it again, with this result"
+    return "the run is paused still: P lets it go on" if answer.run.status == State.PAUSED else ""
 
 
 def refusal(store: Store, action: Action, target: Target, error: ProblemError) -> str:

@@ -24,8 +24,9 @@ from tui.boards.looking import Looking
 from tui.boards.looks import LOOKS, SHAPES, glyph
 from tui.boards.notices import in_words
 from tui.boards.selection import Selection
+from tui.data.hosts import standing_still
 from tui.data.inputs import LinkState
-from tui.data.model import Run, State, short_id, standing_still
+from tui.data.model import Run, State, short_id
 from tui.data.reach import bound_to
 from tui.data.store import Store
 from tui.data.tree import Tree, at_fault, in_flight_still

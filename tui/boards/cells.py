@@ -17,6 +17,8 @@ from engine.wire.events import (
     Acted,
     AttemptEnded,
     LateEnd,
+    PayloadSet,
+    ResultSet,
     Retargeted,
     RunMoved,
     Started,
@@ -392,7 +394,8 @@ def event_cells(event: Happening, what: str, seen: Seen) -> dict[str, Cell]:
 def event_words(event: Happening) -> Part:
     """What happened, in a few words."""
     fact = event.fact
-    style = "strong" if isinstance(fact, Acted) else LOOKS[event.state].style
+    is_persons = isinstance(fact, (Acted, ResultSet, PayloadSet))
+    style = "strong" if is_persons else LOOKS[event.state].style
     match fact:
         case Accepted():
             told = "submitted" if event.is_root else "step posted"
@@ -406,6 +409,8 @@ def event_words(event: Happening) -> Part:
             told = f"run {event.state}"
         case Acted():
             told = fact.action or "acted"
+        case ResultSet():
+            told = "skipped" if fact.act == "skip" else "result set"
         case _:
             told = _EVENT_WORDS.get(fact.kind, fact.kind.replace("-", " "))
     return told, style
@@ -429,7 +434,11 @@ def event_more(event: Happening) -> str:
     """What there is to tell beside it: a status, when the next attempt is, who acted."""
     parts: list[str] = []
     match event.fact:
-        case Acted(actor=actor, reason=reason):
+        case (
+            Acted(actor=actor, reason=reason)
+            | ResultSet(actor=actor, reason=reason)
+            | PayloadSet(actor=actor, reason=reason)
+        ):
             parts.append(f"by {actor or '?'}")
             parts += [f"“{reason}”"] if reason else []
         case Retargeted(from_url=from_url, to_url=to_url):

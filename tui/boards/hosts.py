@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from engine.shown import times
 from tui.boards.cells import MIDDLE, NONE, Cell, Column, Part, Seen
-from tui.data.model import Host
+from tui.data.hosts import Host
 from tui.text import fmt
 
 HOSTS = (

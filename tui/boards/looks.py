@@ -60,16 +60,17 @@ class Shapes(NamedTuple):
     arrow_up: str
     arrow_down: str
     into: str
+    by_hand: str
 
 
 SHAPES = Shapes(
-    "├─ ", "└─ ", "│  ", "▹", "█", "▒", "·", "┄", "▌", "◆", "●", "◌", "▴", "▾", "›",
+    "├─ ", "└─ ", "│  ", "▹", "█", "▒", "·", "┄", "▌", "◆", "●", "◌", "▴", "▾", "›", "✎",
 )  # fmt: skip
 
 _ASCII = str.maketrans(
     {
         **{look.glyph: look.ascii for look in LOOKS.values()},
-        **dict(zip("├─└│▹█▒·┄▌◆●▴▾›", "|-`|,#x.-|*o^v>", strict=True)),
+        **dict(zip("├─└│▹█▒·┄▌◆●▴▾›✎", "|-`|,#x.-|*o^v>&", strict=True)),
         **dict(zip("▁▂▃▄▅▆▇", ".:-=+*#", strict=True)),
         **dict(zip("—…≈×←“”•", '-~~x<""*', strict=True)),
         # what Textual draws frames and scroll bars with

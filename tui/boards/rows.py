@@ -8,6 +8,7 @@ from typing import Any
 
 from tui.boards import cells as boards
 from tui.boards import hosts, sorting, steptree
+from tui.boards.by_hand import hand_note, hand_sign
 from tui.boards.cells import Cell, Column, Seen
 from tui.boards.looking import Looking
 from tui.boards.looks import LOOKS, SHAPES, glyph
@@ -154,12 +155,15 @@ class BoardRows:
 
     def _tree_cell(self, line: TreeLine, step: Step) -> Cell:
         folded = f" {SHAPES.folded}{line.children}" if line.collapsed else ""
-        return (
+        parts = (
             (line.prefix, "dim"),
             (f"{glyph(step.state)} ", LOOKS[step.state].style),
+            hand_sign(step),
             (step.label, "strong" if step.parent_id is None else "plain"),
+            hand_note(step),
             (folded, "dim"),
         )
+        return tuple(part for part in parts if part[0])
 
     def _chart(self, step: Step) -> Cell:
         if self._span is None or not self._chart_cells:

@@ -14,6 +14,7 @@ from typing import assert_never
 
 from msgspec.structs import replace
 
+from engine.wire import RepairRow
 from engine.wire.events import (
     Accepted,
     Acted,
@@ -128,11 +129,12 @@ def step_after(step: Step, event: Happening) -> Step:
             after = replace(after, cause_id=cause_id)
         case Reopened(awaiting_post=awaiting_post):
             after = _reopened(after, event.at, awaiting_post=awaiting_post)
-        case ResultSet(http_status=http_status):
+        case ResultSet(http_status=http_status) as fact:
             after = replace(after, http_status=http_status, error=None, excerpt=None, cause_id=None)
-            after = _finished(after, event.at)
-        case PayloadSet():
+            after = _repaired(_finished(after, event.at), fact, fact.act or "")
+        case PayloadSet() as fact:
             after = _reopened(after, event.at, awaiting_post=False)
+            after = _repaired(after, fact, "rerun")
         case Replaced(spec=spec):
             after = after if spec is None else _replaced(after, spec, event.at)
         case Accepted() | PayloadDiffered() | Acted() | RunMoved():
@@ -234,6 +236,12 @@ def _reopened(step: Step, at: int, *, awaiting_post: bool) -> Step:
         error=None,
         excerpt=None,
     )
+
+
+def _repaired(step: Step, fact: ResultSet | PayloadSet, act: str) -> Step:
+    """A person did that to it; it ended so, or begins anew."""
+    repair = RepairRow(step.generation, act, fact.actor or "", fact.reason or "", fact.at)
+    return replace(step, repairs=(*step.repairs, repair))
 
 
 def _replaced(step: Step, spec: Spec, at: int) -> Step:

@@ -17,19 +17,16 @@ from msgspec import UNSET, Struct
 from engine.wire import (
     AttemptRow,
     CauseRow,
-    HoldKind,
-    HostRow,
     Reason,
+    RepairRow,
     RetryRow,
     RunRow,
-    Status,
     StepAt,
     StepRow,
     WaitRow,
     step_label,
 )
 from engine.wire.events import Accepted, AnyFact, Event, Other, Replaced, Spec, Stamped
-from tui.data.holds import Holds
 
 SHORT_ID_CHARACTERS = 8
 WAITS_FROM_MS = 1_000
@@ -59,6 +56,10 @@ class State(StrEnum):
 
 
 ENDED = frozenset({State.COMPLETED, State.FAILED, State.CANCELLED})
+SET_BY_HAND = 0
+"""Among the numbers of attempts, which begin at 1: the answer that a person set."""
+ENDS_BY_HAND = frozenset({"set-result", "skip"})
+"""Repairs that are a step's outcome, in the place of an answer."""
 GOES_ON = frozenset({State.RUNNING, State.BACKING_OFF, State.WAITING})
 
 
@@ -157,6 +158,8 @@ class Step(Struct, frozen=True):
     waits: WaitRow | None = None
     """Why it has not begun though it is due, as it was when the run was read."""
     tries: tuple[Attempt, ...] = ()
+    repairs: tuple[RepairRow, ...] = ()
+    """What people did in the place of its endpoint, or of who posted it, in their order."""
 
     @property
     def host(self) -> str:
@@ -170,6 +173,19 @@ class Step(Struct, frozen=True):
     @property
     def ended(self) -> bool:
         return self.state in ENDED
+
+    @property
+    def by_hand(self) -> RepairRow | None:
+        """What a person did by which it stands as it does: said what came of it, did without it, or
+        had it called with another payload. None: nothing of its generation is by hand."""
+        last = self.repairs[-1] if self.repairs else None
+        return last if last is not None and last.generation == self.generation else None
+
+    @property
+    def outcome_by_hand(self) -> RepairRow | None:
+        """The repair that it ended by; None: it did not."""
+        last = self.by_hand
+        return last if last is not None and self.ended and last.act in ENDS_BY_HAND else None
 
     @property
     def outlived_by(self) -> Attempt | None:
@@ -190,10 +206,30 @@ class Step(Struct, frozen=True):
         return [each for each in self.tries if not each.is_open and each.http_status is not None]
 
     @property
+    def answers(self) -> list[int]:
+        """The answers that can be read: attempts by their numbers, and what was set by hand."""
+        by = self.outcome_by_hand
+        given = [SET_BY_HAND] if by is not None and by.act == "set-result" else []
+        return [*(attempt.number for attempt in self.answered), *given]
+
+    @property
     def last_answered(self) -> int | None:
-        """The last of its attempts that got an answer; None: there is none yet."""
-        answered = self.answered
-        return answered[-1].number if answered else None
+        """What it ended with, or else the last of its attempts that got an answer; None: there is
+        no answer (`why_no_answer`)."""
+        return None if self.is_skipped or not self.answers else self.answers[-1]
+
+    @property
+    def is_skipped(self) -> bool:
+        """A person did without it."""
+        return self.outcome_by_hand is not None and self.outcome_by_hand.act == "skip"
+
+    @property
+    def why_no_answer(self) -> str:
+        """Why there is no last answer."""
+        if not self.is_skipped:
+            return "no attempt has been answered yet"
+        earlier = ": p, then ] shows what its attempts were answered" if self.answers else ""
+        return f"it was skipped, and has no answer{earlier}"
 
     @property
     def tries_left(self) -> int | None:
@@ -288,28 +324,6 @@ class Cause(Struct, frozen=True):
     reason: Reason | None = None
 
 
-class Host(Struct, frozen=True):
-    """How attempts at a host did lately, and what it has to do now."""
-
-    id: str
-    ended: int
-    succeeded: int
-    p95_ms: int | None
-    by_minute: tuple[tuple[int, int], ...]
-    in_flight: int
-    queued: int
-    stands_still: str | None = None
-    """Why it does, in a sentence; None: it does not."""
-    waits_for: dict[str, int] = {}
-    """How many of those that are queued wait for what."""
-    in_flight_max: int | None = None
-    """The most that may be in flight there, where it is set for this host or is waited for."""
-    calls_per_s: float | None = None
-    """How many calls may begin within a second; None: any."""
-    breaker_since: int | None = None
-    """Since when its breaker is open: one waiting attempt a second is tried. None: it is not."""
-
-
 class Happening(NamedTuple):
     """One event of the stream: what happened to which run and step."""
 
@@ -380,6 +394,7 @@ def step_of(row: StepRow) -> Step:
         held_since=None if row.held_since is UNSET else ms_of(row.held_since),
         waits=None if row.waits is UNSET else row.waits,
         tries=tuple(map(attempt_of, rows)),
+        repairs=() if row.repairs is UNSET else row.repairs,
     )
 
 
@@ -439,44 +454,6 @@ def cause_of(row: CauseRow) -> Cause:
         state=State.of(row.status),
         at=None if row.at is None else at_of(row.at),
         reason=row.reason,
-    )
-
-
-def standing_still(status: Status) -> dict[str, str]:
-    """Hosts whose workers all wait for each other, as the engine sees it, and why in a sentence."""
-    return {row.host: row.why for row in status.standstills or ()}
-
-
-def hosts_of(status: Status) -> dict[str, Host]:
-    """The hosts of the wire, by name; and those that are held, which may be called no more."""
-    still = standing_still(status)
-    found = {row.host: host_row(row, status, still.get(row.host)) for row in status.hosts or ()}
-    held = Holds.of(status.holds or ())
-    covered = {hold.name for host in found for hold in held.over_host(host)}
-    for hold in held.in_force:
-        if hold.kind == HoldKind.HOST and hold.name not in covered:
-            found.setdefault(hold.name, Host(hold.name, 0, 0, None, (), 0, 0))
-    return found
-
-
-def host_row(row: HostRow, status: Status, stands_still: str | None = None) -> Host:
-    """A host of the wire."""
-    most = None if row.in_flight_max is UNSET else row.in_flight_max
-    if most is None and "place" in row.waits_for and status.limits is not None:
-        most = status.limits.in_flight_per_host_max
-    return Host(
-        id=row.host,
-        ended=row.ended,
-        succeeded=row.succeeded,
-        p95_ms=row.p95_ms,
-        by_minute=row.by_minute,
-        in_flight=row.in_flight,
-        queued=row.queued,
-        stands_still=stands_still,
-        waits_for=row.waits_for,
-        in_flight_max=most,
-        calls_per_s=None if row.calls_per_s is UNSET else row.calls_per_s,
-        breaker_since=None if row.breaker_since is UNSET else ms_of(row.breaker_since),
     )
 
 

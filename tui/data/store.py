@@ -21,6 +21,7 @@ from engine.wire.events import Accepted, Acted, Counts, Event, Heartbeat, LateEn
 from tui.data.clock import Clock, ServerClock
 from tui.data.fold import run_after
 from tui.data.holds import NOTHING_HELD, Holds
+from tui.data.hosts import Host, hosts_of
 from tui.data.inputs import (
     CausesRead,
     Input,
@@ -37,13 +38,11 @@ from tui.data.listing import Listing
 from tui.data.model import (
     Cause,
     Happening,
-    Host,
     Retry,
     Run,
     State,
     cause_of,
     happening_of,
-    hosts_of,
     ms_of,
     retry_of,
     run_of,

@@ -25,12 +25,14 @@ SIGNS = {
     "command": " command : ",
     "retarget-from": " retarget from ",
     "retarget-to": " retarget to ",
+    "reason": " reason ",
 }
 EXAMPLES = {
     "filter": "is:stuck error:declined wf:order* host:… try:>3",
     "command": "help",
     "retarget-from": "a URL, or what URLs begin with",
     "retarget-to": "what it stands for from now on",
+    "reason": "why: kept beside what was there before",
 }
 THEME = "theme "
 """The command whose argument is one of a few."""
@@ -39,6 +41,7 @@ ENTER_DOES = {
     "command": "does it",
     "retarget-from": "asks to which",
     "retarget-to": "says what would be moved",
+    "reason": "says what would follow, and asks",
 }
 
 

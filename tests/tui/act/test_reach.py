@@ -52,7 +52,7 @@ def test_who_sees_one_client_releases_nothing() -> None:
     assert releasing_takes(status)
 
 
-@pytest.mark.parametrize("key", ["R", "P", "C", "E", "M", "D", "X", "z"])
+@pytest.mark.parametrize("key", ["R", "P", "C", "E", "M", "S", "K", "A", "D", "X", "z"])
 @on_screen(size=(100, 24))
 async def test_keys_that_act_say_so_before_any_question(world: World, key: str) -> None:
     """And nothing is asked of the engine."""

@@ -7,10 +7,10 @@ import msgspec
 from engine.client import Action
 from engine.wire import RunPage
 from tests.tui.on_screen import World, accepted, bulk, line_with, on_screen, run_row, step_row
-from tui.act.doing import Left
+from tui.act.doing import NOTHING_GIVEN, Left
 from tui.act.open import list_runs
 from tui.act.sort import filter_by
-from tui.act.targets import Target, Urls
+from tui.act.targets import Given, Target
 from tui.data.inputs import RunsRead, TreeGone
 from tui.data.listing import Edge
 
@@ -81,9 +81,9 @@ async def test_x_stops_marked_rows_between_two(world: World) -> None:
     one = doing.act_on
 
     async def stopped_after_it(
-        action: Action, target: Target, urls: Urls = (None, None)
+        action: Action, target: Target, given: Given = NOTHING_GIVEN
     ) -> Target | Left:
-        now = await one(action, target, urls)
+        now = await one(action, target, given)
         many.abort()
         return now
 

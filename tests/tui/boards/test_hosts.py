@@ -12,7 +12,7 @@ from tests.tui.on_screen import World, at, line_with, on_screen, showing
 from tests.tui.support import NOW
 from tui.boards.cells import Seen
 from tui.boards.hosts import MEANS, flight_cell, waits_cell, waits_in_short, waits_in_words
-from tui.data.model import Host, hosts_of
+from tui.data.hosts import Host, hosts_of
 
 LIMITS = {
     "bodyBytesMax": 1, "answerBytesMax": 1, "jsonDepthMax": 1, "stepsPerRunMax": 1, "depthMax": 1,

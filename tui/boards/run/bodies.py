@@ -16,7 +16,9 @@ import msgspec
 from msgspec import Struct
 
 from engine.wire import json_fault
+from tui.boards.by_hand import hand_text
 from tui.boards.cells import Cell
+from tui.data.model import SET_BY_HAND, Step
 from tui.text import fmt
 from tui.text.redact import Redactor
 from tui.text.sanitize import head, safe, width
@@ -85,10 +87,25 @@ class ShownBody(Struct, frozen=True):
 async def read(
     client: AsyncClient, step_id: str, attempt: int | None, first: int = 0, count: int | None = None
 ) -> BodyPart:
-    """A step's payload (no attempt), or an attempt's answer. Raises AtomicError."""
+    """A step's payload (no attempt), an attempt's answer, or what was set by hand. Raises
+    AtomicError."""
+    if attempt == SET_BY_HAND:
+        return await client.operate.result(step_id, first=first, count=count)
     if attempt is None:
         return await client.operate.payload(step_id, first=first, count=count)
     return await client.operate.answer(step_id, attempt, first=first, count=count)
+
+
+def answer_name(step: Step, attempt: int | None) -> str:
+    """`payload`, `answer to try 2 · 503`, `result set by ana · 200`."""
+    if attempt is None:
+        return "payload"
+    by, status = step.by_hand, {each.number: each.http_status for each in step.answered}
+    if attempt == SET_BY_HAND and by is not None:
+        what, code = hand_text(by), step.http_status
+    else:
+        what, code = f"answer to try {attempt}", status.get(attempt)
+    return what if code is None else f"{what} · {code}"
 
 
 def longer(part: BodyPart, more: BodyPart) -> BodyPart:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from engine.shown import times
 from engine.wire import DelayBy, Failure, FailureKind, HoldRow, MoveRow, PauseReason
+from tui.boards.by_hand import repairs_told
 from tui.boards.cells import Cell, Part, Seen, last_text, step_state_cell, why_text
 from tui.boards.held import hold_text, way_out
 from tui.boards.looks import LOOKS
@@ -60,7 +61,14 @@ def inspector(
     ]
     whom, moved = _whom(step, seen, roomy=roomy), _moved(moves, seen)
     held = _held(step, holds, releasing_takes, seen)
-    for label, text, style in (*_why(step, cause), *held, *whom, *moved, *_next(step, seen)):
+    for label, text, style in (
+        *_why(step, cause),
+        *repairs_told(step, seen),
+        *held,
+        *whom,
+        *moved,
+        *_next(step, seen),
+    ):
         lines += _told(f"{label:<6} ", text, style, cells)
     if step.awaiting_post:
         lines.append(("starts when the workflow posts it again", "dim"))

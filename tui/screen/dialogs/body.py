@@ -25,6 +25,7 @@ from tui.boards.run.bodies import (
     MORE_BYTES_MAX,
     BodyLook,
     ShownBody,
+    answer_name,
     lines_of,
     longer,
     looks_of,
@@ -113,7 +114,7 @@ class BodyScreen(TightScreen):
         """The payload, and the tries that were answered until now."""
         tree = self._stage.store.trees.get(self._step.run_id)
         step = self._step if tree is None else tree.steps.get(self._step.id, self._step)
-        return [None, *(attempt.number for attempt in step.answered)]
+        return [None, *step.answers]
 
     def _answered_before(self) -> int | None:
         """The answered try before this one; None: there is none."""
@@ -181,14 +182,10 @@ class BodyScreen(TightScreen):
 
     def _title(self, look: BodyLook | None = None) -> str:
         bodies = self._bodies
-        what = "payload"
+        what = answer_name(self._step, self._attempt)
         if self._attempt is not None:
-            answered = {attempt.number: attempt.http_status for attempt in self._step.answered}
-            status = answered.get(self._attempt)
-            what = f"answer to try {self._attempt}" + ("" if status is None else f" · {status}")
             what += f" · {self._shown_index()} of {len(bodies) - 1}"
-        told = f"{self._step.label}: {what}" + ("" if look is None else f" · {look}")
-        return told
+        return f"{self._step.label}: {what}" + ("" if look is None else f" · {look}")
 
     @property
     def _is_there(self) -> bool:
