@@ -217,17 +217,22 @@ ROWS = (
     row(
         "tui.act",
         "engine.client.* engine.shown engine.wire tui.boards.* tui.data tui.keys "
+        "tui.settings tui.text anyio",
+    ),
+    row(
+        "tui.act.change",
+        "engine.client.* engine.shown engine.wire tui.act tui.boards.* tui.data tui.keys "
         "tui.settings tui.text anyio msgspec",
     ),
     row("tui.screen.widgets", "tui.boards tui.text textual rich"),
     row(
         "tui.screen.dialogs",
-        "engine.client.* anyio tui.act tui.boards.* tui.data tui.keys tui.text tui.screen.widgets "
-        "textual",
+        "engine.client.* anyio tui.act.* tui.boards.* tui.data tui.keys tui.text "
+        "tui.screen.widgets textual",
     ),
     row(
         "tui.screen",
-        "engine.client.* tui.act tui.boards.* tui.data tui.keys tui.settings tui.text "
+        "engine.client.* tui.act.* tui.boards.* tui.data tui.keys tui.settings tui.text "
         "tui.screen.* anyio rich textual",
     ),
     row(

@@ -12,7 +12,7 @@ import textual.pilot
 from textual.css.stylesheet import Stylesheet
 
 import tui.act.answered
-import tui.act.doing
+import tui.act.change.doing
 from tests.tui.settling import settled
 
 
@@ -30,7 +30,7 @@ def utc() -> Iterator[None]:
 def _answers_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """The inspector does not wait until the cursor rests, nor a refusal for who was quicker."""
     monkeypatch.setattr(tui.act.answered, "RESTS_S", 0)
-    monkeypatch.setattr(tui.act.doing, "EVENT_COMES_S", 0)
+    monkeypatch.setattr(tui.act.change.doing, "EVENT_COMES_S", 0)
 
 
 @pytest.fixture(autouse=True)

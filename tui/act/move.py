@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from tui.act.bulk import MARKED_MAX
 from tui.act.stage import Does, Stage
+from tui.boards.selection import MARKED_MAX
 from tui.data import filter as query
 from tui.data.listing import Edge
 

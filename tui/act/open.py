@@ -5,8 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 from engine.client import AtomicError
-from tui.act.doing import telling
-from tui.act.stage import BodyPage, Does, Page, Stage
+from tui.act.stage import BodyPage, Does, Page, Stage, telling
 from tui.boards.run.compare import comparison
 from tui.data.model import Step, run_of, short_id, step_of
 from tui.data.reach import why_no_bodies

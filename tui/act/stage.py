@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Coroutine, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
+from engine.client import AtomicError
 from tui.boards.cells import Cell
 from tui.boards.looking import Looking
 from tui.boards.selection import Selection
@@ -116,6 +117,18 @@ class Stage(Protocol):
 
 Does = Callable[[Stage, str], None]
 """What a command does. The text is what was typed behind its name."""
+
+
+Work = Callable[[], Coroutine[Any, Any, None]]
+"""What asks the engine. Raises AtomicError, ValueError."""
+
+
+async def telling(stage: Stage, work: Work) -> None:
+    """Do it; what stands against it is told."""
+    try:
+        await work()
+    except (AtomicError, ValueError) as error:
+        stage.tell(str(error), "alarm")
 
 
 class NoTerminal(Exception):

@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
+MARKED_MAX = 100
+"""More rows are acted on by a job of the engine's."""
 LOOK_AGAIN_S = 0.5
 """So long after the cursor's row has left, a key was still meant for that one."""
 NEVER = float("-inf")

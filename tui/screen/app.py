@@ -21,7 +21,7 @@ from textual.screen import Screen
 from textual.widgets import ContentSwitcher, Input
 
 from tui.act import move, open, show, sort
-from tui.act.act import Acting
+from tui.act.change.act import Acting
 from tui.act.copy import Copying
 from tui.act.outside import Outside
 from tui.act.stage import BodyPage, Page, Question, TypedLine

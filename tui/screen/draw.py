@@ -7,8 +7,8 @@ from typing import Any
 
 from textual.app import App
 
-from tui.act.act import Acting
 from tui.act.answered import LastAnswer
+from tui.act.change.act import Acting
 from tui.act.stage import Stage
 from tui.boards import bars
 from tui.boards.bars import Shown

@@ -13,7 +13,7 @@ import pytest
 
 from engine.wire import AttemptRow, RunRow
 from tests.tui.on_screen import World, at, line_with, run_row, showing, step_row
-from tui.act.edit import NotEdited, edited, fault_of
+from tui.act.change.edit import NotEdited, edited, fault_of
 from tui.act.open import open_run
 from tui.screen.dialogs import background
 

@@ -10,7 +10,7 @@ from msgspec import Struct, field
 from engine.client import AsyncClient
 from tests.tui.scene import runs, scene
 from tui.act import move, open, show, sort
-from tui.act.act import Acting
+from tui.act.change.act import Acting
 from tui.act.stage import BodyPage, Page, Question, TypedLine
 from tui.boards.looking import Looking
 from tui.boards.rows import BoardRows

@@ -9,7 +9,7 @@ import pytest
 
 from engine.client import Action
 from tests.tui.on_screen import World, line_with, on_screen, run_row, step_row
-from tui.act.targets import Target, action_for, why_not_on
+from tui.act.change.targets import Target, action_for, why_not_on
 from tui.data.model import State
 from tui.keys import BY_ID
 

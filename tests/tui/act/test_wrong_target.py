@@ -7,10 +7,10 @@ import msgspec
 from engine.client import Action
 from engine.wire import RunPage
 from tests.tui.on_screen import World, accepted, bulk, line_with, on_screen, run_row, step_row
-from tui.act.doing import NOTHING_GIVEN, Left
+from tui.act.change.doing import NOTHING_GIVEN, Left
+from tui.act.change.targets import Given, Target
 from tui.act.open import list_runs
 from tui.act.sort import filter_by
-from tui.act.targets import Given, Target
 from tui.data.inputs import RunsRead, TreeGone
 from tui.data.listing import Edge
 

@@ -37,7 +37,12 @@ def repaired(act: str = "set-result", generation: int = 2, **more: Any) -> Repai
 def run_with(*repairs: RepairRow, **step: Any) -> Store:
     """A run whose step failed, and was then repaired."""
     store = store_at()
-    charge: dict[str, Any] = {"status": "completed", "generation": 2, "ended": 2_000, "http_status": 200}
+    charge: dict[str, Any] = {
+        "status": "completed",
+        "generation": 2,
+        "ended": 2_000,
+        "http_status": 200,
+    }
     row = step_row("charge", parent=RUN, attempts=[FAILED], repairs=repairs, **(charge | step))
     store.apply(tree_read(step_row(), row))
     return store
@@ -110,7 +115,12 @@ def test_an_event_tells_it_at_once() -> None:
     """Without the run being read again; and on the board of events a person's act stands out."""
     store = run_with(status="failed", generation=1, http_status=402)
     reopened = event("reopened", 2, "pending", CHARGE, seq=1, awaitingPost=True)
-    given: dict[str, Any] = {"act": "set-result", "actor": "ana", "reason": "paid", "httpStatus": 200}
+    given: dict[str, Any] = {
+        "act": "set-result",
+        "actor": "ana",
+        "reason": "paid",
+        "httpStatus": 200,
+    }
     store.apply(reopened)
     store.apply(event("result-set", 3, "completed", CHARGE, seq=2, **given))
     by = step_of_run(store).by_hand

@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 from textual.command import CommandPalette, DiscoveryHit, Hit, Hits, Provider
 
-from tui.act.act import Acting
-from tui.act.targets import Target
+from tui.act.change.act import Acting
+from tui.act.change.targets import Target
 from tui.keys import Command, of_view, shown_key
 
 

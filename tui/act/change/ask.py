@@ -13,10 +13,10 @@ from functools import partial
 
 from engine.client import Action, AtomicError, Refused
 from engine.shown import times
-from tui.act.doing import Doing, Work, telling
+from tui.act.change.doing import Doing
+from tui.act.change.targets import Target, after_text
 from tui.act.open import read_tree
-from tui.act.stage import Question, Stage
-from tui.act.targets import Target, after_text
+from tui.act.stage import Question, Stage, Work, telling
 from tui.boards.cells import Cell
 from tui.data.tree import in_flight
 from tui.text.sanitize import safe

@@ -14,17 +14,16 @@ from functools import partial
 from engine.client import Action
 from engine.shown import times
 from engine.wire import BEYOND_A_JOB, BulkAnswer
-from tui.act.ask import Asking
-from tui.act.doing import NOTHING_GIVEN, Doing, telling
-from tui.act.stage import Stage
-from tui.act.targets import Given, Target, action_for
+from tui.act.change.ask import Asking
+from tui.act.change.doing import NOTHING_GIVEN, Doing
+from tui.act.change.targets import Given, Target, action_for
+from tui.act.stage import Stage, telling
 from tui.boards.cells import Cell
+from tui.boards.selection import MARKED_MAX
 from tui.data.inputs import JobsRead
 from tui.data.model import short_id
 from tui.text.sanitize import clean
 
-MARKED_MAX = 100
-"""More are a job of the engine's."""
 TYPED_FROM = MARKED_MAX + 1
 """So many runs at once are confirmed by typing their number."""
 NAMES_SHOWN = 8

@@ -11,11 +11,11 @@ from functools import partial
 
 from engine.client import Action, AtomicError
 from engine.wire import ActionAnswer
-from tui.act.ask import Asking
-from tui.act.bulk import Many
-from tui.act.doing import Doing
+from tui.act.change.ask import Asking
+from tui.act.change.bulk import Many
+from tui.act.change.doing import Doing
+from tui.act.change.targets import Given, Target
 from tui.act.stage import Stage, TypedLine
-from tui.act.targets import Given, Target
 from tui.boards.cells import Cell
 from tui.text.sanitize import clean
 

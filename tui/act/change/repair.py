@@ -17,12 +17,12 @@ from anyio import to_thread
 
 from engine.client import Action, AtomicError
 from engine.wire import ActionAnswer
-from tui.act.ask import Asking
-from tui.act.doing import Doing
-from tui.act.edit import NotEdited, edited
+from tui.act.change.ask import Asking
+from tui.act.change.doing import Doing
+from tui.act.change.edit import NotEdited, edited
+from tui.act.change.targets import Target, after_text
 from tui.act.outside import Tell
 from tui.act.stage import NoTerminal, Stage, Terminal, TypedLine
-from tui.act.targets import Target, after_text
 from tui.boards.cells import Cell
 from tui.boards.run.beside import beside
 from tui.boards.run.bodies import indented, read

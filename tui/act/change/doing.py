@@ -5,14 +5,14 @@ Nothing is queued for later: what cannot be done now is left alone, with the rea
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import anyio
 
 from engine.client import Action, AtomicError, Refused
+from tui.act.change.targets import PAST, Given, Target, after_text, left_to_do, refusal, who_acted
 from tui.act.stage import Stage
-from tui.act.targets import PAST, Given, Target, after_text, left_to_do, refusal, who_acted
 from tui.boards.cells import PAUSING
 from tui.data.model import State
 
@@ -29,18 +29,6 @@ NOTHING_GIVEN: Given = {}
 OF_ANY_REVISION = frozenset({Action.PAUSE, Action.CANCEL, Action.DISMISS, Action.RETARGET})
 """What is meant of a run or step however far it has come since it was seen. The state still has to
 allow it; the others need the revision, which the engine's own retries move on."""
-
-
-Work = Callable[[], Coroutine[Any, Any, None]]
-"""What asks the engine. Raises AtomicError, ValueError."""
-
-
-async def telling(stage: Stage, work: Work) -> None:
-    """Do it; what stands against it is told."""
-    try:
-        await work()
-    except (AtomicError, ValueError) as error:
-        stage.tell(str(error), "alarm")
 
 
 class Left(NamedTuple):

@@ -11,13 +11,21 @@ from functools import partial
 from itertools import islice
 
 from engine.client import Action
-from tui.act.ask import Asking
-from tui.act.bulk import MARKED_MAX, Many
-from tui.act.doing import Doing
-from tui.act.repair import Repairing
-from tui.act.retarget import Retargeting
+from tui.act.change.ask import Asking
+from tui.act.change.bulk import Many
+from tui.act.change.doing import Doing
+from tui.act.change.repair import Repairing
+from tui.act.change.retarget import Retargeting
+from tui.act.change.targets import (
+    Target,
+    action_for,
+    of_row,
+    of_step,
+    opens_what_failed,
+    why_not_on,
+)
 from tui.act.stage import Choice, Question, Stage, Terminal
-from tui.act.targets import Target, action_for, of_row, of_step, opens_what_failed, why_not_on
+from tui.boards.selection import MARKED_MAX
 from tui.data.reach import why_not_act
 from tui.keys import BY_ID, Command, remapped, shown_key
 

@@ -1,0 +1,1 @@
+"""What changes the engine: on one run or step, on many, and by hand."""
