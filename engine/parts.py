@@ -17,6 +17,7 @@ from engine.front.access.request import Access
 from engine.front.admin.doctor import Examined
 from engine.front.api.context import Front
 from engine.front.server import server
+from engine.front.show.digests import Digests
 from engine.jobs.backups import Backups, BackupSettings
 from engine.jobs.bulk import Bulk
 from engine.jobs.retention import Pruning
@@ -100,6 +101,7 @@ def front_of(
         proxies=Proxies(config.behind_proxy),
         gate=Gate(Access((*config.hosts, config.host)), registry),
         places=Places(store.file_id, store.secret, clock.token_bytes),
+        digests=Digests(store.secret),
         metrics=metrics,
         log=logger().error,
         alerts=alerts,

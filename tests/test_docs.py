@@ -27,6 +27,7 @@ from engine.core.model import DelayBy, PauseReason, StepState
 from engine.core.rules.action import FITS, Action
 from engine.core.table import TABLE
 from engine.front.api import events as feed
+from engine.front.show.digests import Digests
 from engine.jobs import bulk, plan
 from engine.ports.views import EventRecord
 from engine.process.config import CLIENT_VARIABLES, service_links
@@ -305,7 +306,7 @@ def test_every_event_is_documented():
     for kind, fact in facts.items():
         data = msgspec.json.encode({"kind": kind}).decode()
         record = EventRecord(1, 0, "r", "s", StepState.RUNNING, 1, data)
-        assert f"event: {kinds[kind][0]}\n".encode() in feed.event_frame("f", record)
+        assert f"event: {kinds[kind][0]}\n".encode() in feed.event_frame("f", record, Digests(b""))
         for field in msgspec.structs.fields(fact):
             if field.name not in ("at", "step_id"):
                 assert f"`{camel(field.name)}`" in kinds[kind][1], f"{kind} {field.name}"

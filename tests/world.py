@@ -9,7 +9,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from random import Random
-from typing import Any, TypeVar
+from types import SimpleNamespace
+from typing import Any, TypeVar, cast
 
 import trio
 
@@ -20,10 +21,13 @@ from engine.core.retry import RetryPolicy
 from engine.core.rules.action import Action, Done, Order
 from engine.core.target import last_segment, normalise
 from engine.core.text.fingerprint import fingerprint
+from engine.front.api.context import Front
+from engine.front.show.digests import Digests
 from engine.ports.caller import ALL_TARGETS, Invocation, Targets
 from engine.ports.registry import ANY_CLIENT, Clients
 from engine.ports.store import Body
 from engine.process.budget import Parcel
+from engine.process.costly import CostlyWork
 from engine.runs.engine import Engine
 from engine.runs.limits.bounds import EngineLimits
 from engine.runs.open.callers import Recorded, Result, StillOpen, Wait
@@ -151,6 +155,13 @@ class World:
         """What Ada does to a run, as the front would ask for it."""
         asked = {"step_id": None, "actor": Actor("ada"), "reason": None} | options
         return await self.engine.act(run_id, Order(action, **asked))
+
+
+def front_of(engine: Engine) -> Front:
+    """As much of a front as posts need."""
+    config, costly = SimpleNamespace(json_depth_max=64), CostlyWork()
+    found = SimpleNamespace(engine=engine, config=config, costly=costly, digests=Digests(b""))
+    return cast(Front, found)
 
 
 def recorded(result: Result) -> Recorded:

@@ -183,8 +183,8 @@ PROBLEMS: dict[Problem, ProblemType] = {
     Problem.KEY_REUSED: _type(
         422,
         "The idempotency key was used with another payload",
-        "One key names one piece of work. `recordedFingerprint` and `postedFingerprint` are"
-        " SHA-256 of the canonical payloads. Use a new key for new work.",
+        "One key names one piece of work. `recordedFingerprint` and `postedFingerprint` tell"
+        " the two payloads apart, and nothing else of them. Use a new key for new work.",
     ),
     Problem.TARGET_MOVED: _type(
         422,

@@ -177,6 +177,8 @@ class Names:
             "incident": '(?<="incident":")[0-9a-f]{12}',
             "place": r"(?<=\(in )\w+, \w+\.py:\d+(?=\))",
             "cause": '(?<="cause":")[0-9a-f]{6,}(?=")',
+            "digest": '(?:(?<="fingerprint":")|(?<="digest":"))[A-Za-z0-9+/]{43}='
+            '|(?<=Fingerprint":")[0-9a-f]{64}',
         }
         self._pattern = re.compile("|".join(f"(?P<{kind}>{it})" for kind, it in kinds.items()))
 

@@ -21,6 +21,7 @@ from engine.front.api.events import (
     own_stream,
     stream,
 )
+from engine.front.show.digests import Digests
 from engine.ports.views import EventRecord, Summary, Views
 from tests.world import FakeClock
 
@@ -47,7 +48,7 @@ def ids(told: list[Told]) -> list[int]:
 async def test_readers_that_keep_up_share_one_read(autojump_clock) -> None:
     """Each of 100 readers gets every event, in order; the table is read once for all."""
     table = Table()
-    tail = EventTail(cast(Views, table), "f")
+    tail = EventTail(cast(Views, table), "f", Digests(b""))
     got: list[list[int]] = [[] for _ in range(100)]
 
     async def read(mine: list[int]) -> None:
@@ -67,7 +68,7 @@ async def test_readers_that_keep_up_share_one_read(autojump_clock) -> None:
 async def test_a_reader_that_is_far_behind(autojump_clock) -> None:
     """One comes from far back, one starts at the end: neither misses or repeats anything."""
     table = Table()
-    tail = EventTail(cast(Views, table), "f")
+    tail = EventTail(cast(Views, table), "f", Digests(b""))
     table.last = at = 3 * TAIL_EVENTS_MAX + 7
     assert await tail.after(at) == ([], at)
     table.last += 2
@@ -119,6 +120,7 @@ def desk(table: CutTable) -> Front:
                 draining=False, memory=SimpleNamespace(client_of=lambda run_id: None)
             ),
             registry=SimpleNamespace(cancelling=nullcontext),
+            digests=Digests(b""),
             places=SimpleNamespace(
                 hidden=lambda client, at: f"f-{at}", found=lambda client, it: int(it[2:])
             ),
@@ -132,7 +134,7 @@ async def reading(
 ) -> AsyncIterator[Callable[[], Awaitable[list[str]]]]:
     """A stream. Yields what asks for its next part with an id, but for heartbeats: what each event
     of it is, and its id."""
-    front, tail = desk(table), EventTail(cast(Views, table), "f")
+    front, tail = desk(table), EventTail(cast(Views, table), "f", Digests(b""))
     if whose == "all":
         parts = await stream(front, tail, Start(last_id), lambda: True)
     else:
@@ -202,4 +204,4 @@ async def test_a_stream_that_cannot_begin_is_refused_before_its_head(look: str) 
     views = cast(Views, Damaged(look))
     front = cast(Front, SimpleNamespace(views=views, clock=FakeClock(), file_id="f", instance="i"))
     with pytest.raises(Refused, match="damaged"):
-        await stream(front, EventTail(views, "f"), Start("f-3"), lambda: True)
+        await stream(front, EventTail(views, "f", Digests(b"")), Start("f-3"), lambda: True)

@@ -18,6 +18,7 @@ from engine.front.access.who import EVERYBODY, Who
 from engine.front.api.context import Front
 from engine.front.api.events import EventTail, Start, stream
 from engine.front.server.reply import Reply
+from engine.front.show.digests import Digests
 from engine.ports.views import EventRecord, Summary, Views
 from engine.registry.registry import Registry, digest_of
 from engine.wire import routes
@@ -118,7 +119,7 @@ class Reader:
             registry=self._gate.registry, engine=SimpleNamespace(draining=False),
             config=SimpleNamespace(heartbeat_ms=HEARTBEAT_MS),
         )  # fmt: skip
-        tail = EventTail(cast(Views, self.views), "f")
+        tail = EventTail(cast(Views, self.views), "f", Digests(b""))
 
         def may_read() -> bool:
             return self._gate.check(routes.EVENTS, "", "GET", bearing("it"), "") == who

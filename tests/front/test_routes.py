@@ -15,8 +15,9 @@ from engine.wire.routes import ROUTES, Role, Route
 from tests.world import FakeClock
 
 FRONT: Any = SimpleNamespace(
-    config=Config(), views=None, file_id="file", changes=None, registry=None, clock=FakeClock()
-)
+    config=Config(), views=None, file_id="file", changes=None, registry=None, clock=FakeClock(),
+    digests=None,
+)  # fmt: skip
 
 
 def differing(app: QuartTrio) -> set[tuple[str, str]]:

@@ -11,14 +11,20 @@ from msgspec.structs import replace
 
 from engine.core.access.token import Role
 from engine.core.errors import Problem, Refused
-from engine.core.model import Step, StepSpec
+from engine.core.model import Step, StepSpec, StepState
+from engine.core.rules.post import reused
+from engine.core.text.fingerprint import fingerprint
 from engine.core.text.redaction import Redaction
 from engine.front.access.who import EVERYBODY, Who
 from engine.front.api import read
 from engine.front.api.context import Front
+from engine.front.api.submit import answer_submission
+from engine.front.server.reply import Reply
+from engine.front.show.digests import Digests
 from engine.ports.caller import SMALL_BYTES_MAX
 from engine.ports.store import Body, Larger
 from engine.ports.views import AttemptRecord
+from engine.process.budget import Parcel
 from engine.process.costly import CostlyWork
 from engine.runs.open.callers import Recorded
 
@@ -173,6 +179,52 @@ async def test_an_outcome_is_shown_without_it() -> None:
     assert isinstance(shown, Recorded)
     assert shown.body is not None
     assert (shown.body.data, shown.step) == (b'{"card": "***"}', desk.step)
+
+
+POST = {"workflowName": "w", "stepInvokeUrl": "http://a/", "idempotencyKey": "k"}
+
+
+async def posted(desk: Desk, who: Who, result: Recorded | Refused) -> Reply:
+    """The answer to a post of somebody, of which this comes."""
+    stub = cast(Any, desk.front)
+    stub.config, stub.digests = SimpleNamespace(json_depth_max=64), Digests(b"")
+    stub.engine.refuse_if_full = stub.engine.note_reason = lambda *args, **more: None
+
+    async def submit(*args: object) -> Recorded:
+        if isinstance(result, Refused):
+            raise result
+        return result
+
+    stub.engine.submit = submit
+    return await answer_submission(desk.front, who, "shop", (), Parcel(json.dumps(POST).encode()))
+
+
+@pytest.mark.parametrize("differs", [False, True])
+@pytest.mark.parametrize("who", [*(Who("t", role) for role in Role), EVERYBODY])
+async def test_who_posts_without_the_payload_is_shown_what_people_are(
+    who: Who, differs: bool
+) -> None:
+    """But for an application, by its role, and where nobody has one; who has the payload may know
+    the outcome."""
+    desk = Desk("/card", payload={"card": CANARY})
+    desk.step.state, body = StepState.COMPLETED, answer({"card": CANARY})
+    reply = await posted(desk, who, Recorded(desk.step, body, None, True, differs))
+    is_masked = differs and who != EVERYBODY and who.role is not Role.SUBMIT
+    assert (CANARY.encode() not in reply.body) is is_masked
+    assert (("atomic-redacted", "true") in reply.headers) is is_masked
+
+
+async def test_the_refusal_of_another_payload_has_no_digest_of_the_recorded() -> None:
+    """Neither of that nor of the posted; that they differ is told."""
+    desk = Desk()
+    spec = replace(desk.step.spec, fingerprint=fingerprint(b'"ours"'))
+    desk.step.spec = spec
+    refused = reused(desk.step, replace(spec, fingerprint=fingerprint(b"null")))
+    reply = await posted(desk, EVERYBODY, refused)
+    told = [json.loads(reply.body)[f"{which}Fingerprint"] for which in ("recorded", "posted")]
+    plain = [fingerprint(text).hex() for text in (b'"ours"', b"null")]
+    assert (reply.status, len({*told, *plain})) == (422, 4)
+    assert all(len(bytes.fromhex(each)) == 32 for each in told)
 
 
 async def test_of_a_body_that_was_cut_the_full_size_is_told() -> None:

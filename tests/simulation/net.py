@@ -18,6 +18,7 @@ from msgspec.structs import replace
 from engine.core.errors import Refused
 from engine.core.outcome import Answered, CallError, Outcome, Unanswered
 from engine.core.retry import RetryPolicy
+from engine.front.access.who import EVERYBODY
 from engine.front.api.headers import Posted
 from engine.front.api.outcome import result_reply
 from engine.front.api.submit import answer_submission
@@ -25,18 +26,17 @@ from engine.front.server.reply import Reply
 from engine.front.show.replies import refusal
 from engine.ports.caller import Invocation
 from engine.process.budget import Parcel
-from engine.process.costly import CostlyWork
 from engine.runs.engine import Engine
 from engine.runs.open.callers import Wait
 from tests.simulation import wire
 from tests.simulation.history import History, Post, Send
 from tests.simulation.life import Died, Life
 from tests.simulation.swarm import CALL_FAULTS, POST_FAULTS, QUIET, Swarm
+from tests.world import front_of
 
 PROXY_CUT_S = 60.0
 PADDING_MAX = 200
 """Blanks behind a post's body: so a post that is cut may look whole, and is not."""
-JSON_DEPTH_MAX = 64
 STRAIGHT = ("lost-before", "error-before", "throttled", "not-found", "gateway")
 """Faults of calls that never reach an endpoint."""
 
@@ -256,7 +256,7 @@ class Net:
             return None
         head, whole = taken
         return lambda engine: answer_submission(
-            engine, CostlyWork(), head.client, head.fields, Parcel(whole), JSON_DEPTH_MAX
+            front_of(engine), EVERYBODY, head.client, head.fields, Parcel(whole)
         )
 
     async def read(self, client: str, step_id: str, wait_s: int = 0) -> Post:

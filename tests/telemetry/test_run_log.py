@@ -15,16 +15,16 @@ import trio
 from engine.core.outcome import Answered, CallError, Outcome, Unanswered
 from engine.core.retry import OnExhausted, RetryPolicy
 from engine.core.rules.action import Action
+from engine.front.access.who import EVERYBODY
 from engine.front.api.submit import answer_submission
 from engine.front.server.reply import Reply
 from engine.ports.caller import Invocation
 from engine.process.budget import Parcel
-from engine.process.costly import CostlyWork
 from engine.runs.limits.bounds import EngineLimits
 from engine.runs.open.callers import StillOpen, Wait
 from engine.telemetry.run_log import ERROR_CHARS_MAX, RunLog, Watchers
 from engine.telemetry.throttle import LEFT_OUT
-from tests.world import Handler, World, ok, recorded, taking, world
+from tests.world import Handler, World, front_of, ok, recorded, taking, world
 
 STEP = "http://app:9000/workflows/w/steps/"
 ONCE = RetryPolicy(count=0)
@@ -266,7 +266,7 @@ async def test_refusals_of_overload(autojump_clock, path: Path) -> None:
         body = {"workflowName": "w", "stepInvokeUrl": STEP + "s", "idempotencyKey": key}
         headers = ((b"prefer", b"respond-async"),)
         data = Parcel(msgspec.json.encode({**body, "payload": None}))
-        return await answer_submission(it.engine, CostlyWork(), "shop", headers, data, 64)
+        return await answer_submission(front_of(it.engine), EVERYBODY, "shop", headers, data)
 
     limits = EngineLimits(runs_in_memory_max=1)
     async with heard_world(path, taking(math.inf), limits=limits) as (it, heard):

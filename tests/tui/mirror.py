@@ -19,6 +19,7 @@ from engine.core.rules.hold import HoldKind
 from engine.core.rules.repair import Given
 from engine.core.text.times import rfc3339
 from engine.front.api.events import event_frame
+from engine.front.show.digests import Digests
 from engine.front.show.rows import run_row, step_row
 from engine.ports.caller import Invocation
 from engine.runs.open.callers import Recorded, Wait
@@ -58,7 +59,7 @@ class Mirror:
         records = await self._views.events(self._at, most)
         for record in records:
             self._at = record.seq
-            self.take(event_read(event_frame(FILE, record)))
+            self.take(event_read(event_frame(FILE, record, Digests(b""))))
         return len(records)
 
     async def follow_all(self) -> None:

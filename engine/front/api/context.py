@@ -9,6 +9,7 @@ from engine.front.access.gate import Gate
 from engine.front.access.places import Places
 from engine.front.access.proxies import Proxies
 from engine.front.admin.doctor import Examined
+from engine.front.show.digests import Digests
 from engine.jobs.backups import Backups
 from engine.jobs.bulk import Bulk
 from engine.jobs.retention import Pruning
@@ -39,6 +40,7 @@ class Front(Struct, frozen=True):
     gate: Gate
     proxies: Proxies
     places: Places
+    digests: Digests
     metrics: Metrics
     log: Log
     bulk: Bulk

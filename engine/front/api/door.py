@@ -107,15 +107,7 @@ class EngineDoor:
             _note_refused(front, "POST", f"/{client}", headers, peer, reply)
         else:
             try:
-                reply = await answer_submission(
-                    front.engine,
-                    front.costly,
-                    client,
-                    headers,
-                    body,
-                    front.config.json_depth_max,
-                    who.client,
-                )
+                reply = await answer_submission(front, who, client, headers, body)
                 if who.token and (
                     front.registry.version != version or trio.current_time() - began > AT_ONCE_S
                 ):

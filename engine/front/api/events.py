@@ -28,6 +28,7 @@ import trio
 from engine.core.model import StepState
 from engine.core.text.times import rfc3339
 from engine.front.api.context import Front
+from engine.front.show.digests import Digests
 from engine.ports.views import EventRecord, Signal, Views
 from engine.wire.events import AttemptEnded, Counts, Heartbeat, LateEnd, Reset, RunMoved, Started
 
@@ -60,14 +61,16 @@ def frame(event: str, data: bytes, event_id: str | None = None) -> bytes:
     return head.encode() + b"data: " + data + b"\n\n"
 
 
-def event_frame(file_id: str, record: EventRecord) -> bytes:
+def event_frame(file_id: str, record: EventRecord, digests: Digests) -> bytes:
     """A stored event, for those who see them all."""
-    return _event_frame(record, f"{file_id}-{record.seq}", f"{file_id}-{record.seq - 1}")
+    event_id, prev = f"{file_id}-{record.seq}", f"{file_id}-{record.seq - 1}"
+    return _event_frame(record, event_id, prev, digests)
 
 
-def _event_frame(record: EventRecord, event_id: str, prev: str) -> bytes:
+def _event_frame(record: EventRecord, event_id: str, prev: str, digests: Digests) -> bytes:
     """A stored event: the core's own words, with where it stands and what it led to."""
     data = _decode(record.data)
+    digests.put_in(data, record.run_id)
     data.update(
         prev=prev,
         runId=record.run_id,
@@ -97,8 +100,8 @@ class Told(NamedTuple):
 class EventTail:
     """The latest events as frames: read and made once for all readers that keep up."""
 
-    def __init__(self, views: Views, file_id: str) -> None:
-        self._views, self._file_id = views, file_id
+    def __init__(self, views: Views, file_id: str, digests: Digests) -> None:
+        self._views, self._file_id, self._digests = views, file_id, digests
         self._told: deque[Told] = deque(maxlen=TAIL_EVENTS_MAX)
         self._last = -1
         """Sequence number of the last frame."""
@@ -127,7 +130,7 @@ class EventTail:
         self._last = records[-1].seq
 
     def _framed(self, records: Iterable[EventRecord]) -> list[Told]:
-        return [Told(record, event_frame(self._file_id, record)) for record in records]
+        return [Told(it, event_frame(self._file_id, it, self._digests)) for it in records]
 
 
 def position(front: Front, last_event_id: str, first: int, last: int) -> int | None:
@@ -264,7 +267,7 @@ class OwnEvents:
 
     def _frame(self, record: EventRecord) -> bytes:
         prev, self._last_id = self._last_id, self._front.places.hidden(self._client, record.seq)
-        return _event_frame(record, self._last_id, prev)
+        return _event_frame(record, self._last_id, prev, self._front.digests)
 
     async def _owners_of(self, run_ids: set[str]) -> dict[str, str]:
         at_hand = self._front.engine.memory.client_of

@@ -187,11 +187,8 @@ def _explain(kind: Problem, error: HTTPException, front: Front) -> str:
 
 def _work(front: Front) -> Answers:
     async def submit(client: str) -> Reply:
-        body, depth_max = Parcel(await request.body), front.config.json_depth_max
-        headers = raw_headers(request)
-        reply = await answer_submission(
-            front.engine, front.costly, client, headers, body, depth_max, g.who.client
-        )
+        body, headers = Parcel(await request.body), raw_headers(request)
+        reply = await answer_submission(front, g.who, client, headers, body)
         return _unless_lapsed(front, reply)
 
     async def outcome(id: str) -> Reply:
@@ -257,7 +254,7 @@ def _byte_range() -> str | None:
 
 
 def _reads(front: Front) -> Answers:
-    tail = events.EventTail(front.views, front.file_id)
+    tail = events.EventTail(front.views, front.file_id, front.digests)
 
     async def event_stream() -> Response:
         if request.method == "HEAD":  # the stream would never end, and so neither its answer

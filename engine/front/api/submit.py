@@ -14,24 +14,29 @@ import msgspec
 from msgspec import Raw
 
 from engine import wire
+from engine.core.access.token import Role
 from engine.core.errors import Problem, Refused
 from engine.core.model import StepSpec
 from engine.core.target import BadTarget, last_segment, normalise
 from engine.core.text.fingerprint import fingerprint
 from engine.core.text.json_text import nesting
 from engine.core.text.slices import fingerprint_in_slices
+from engine.front.access.who import Who
 from engine.front.api import surrogates
+from engine.front.api.context import Front
 from engine.front.api.headers import Posted, invalid, read_headers, wait_of
 from engine.front.api.outcome import result_reply
+from engine.front.api.read import shown_outcome
 from engine.front.api.reasons import note_reason
 from engine.front.server.reply import Reply
 from engine.front.server.strict import RawHeaders
+from engine.front.show.digests import Digests
 from engine.front.show.replies import refusal
 from engine.process.budget import Parcel
 from engine.process.costly import CostlyWork
 from engine.runs.engine import Engine
 from engine.runs.limits.refusals import unknown_parent_token
-from engine.runs.open.callers import Wait
+from engine.runs.open.callers import Recorded, Result, Wait
 from engine.runs.open.parent import ParentToken
 
 _decode = msgspec.json.Decoder(wire.Submission).decode
@@ -46,18 +51,10 @@ READ_AT_ONCE_BYTES_MAX = 4_096
 
 
 async def answer_submission(
-    engine: Engine,
-    costly: CostlyWork,
-    client: str,
-    headers: RawHeaders,
-    body: Parcel,
-    depth_max: int,
-    only: str | None = None,
+    front: Front, who: Who, client: str, headers: RawHeaders, body: Parcel
 ) -> Reply:
-    """Do what a post asks, and answer it. Never raises for anything that was sent.
-
-    `only`: the only client whose runs there are for who posts.
-    """
+    """Do what a post asks, and answer it. Never raises for anything that was sent."""
+    engine, depth_max = front.engine, front.config.json_depth_max
     spec: StepSpec | None = None
     parent: str | None = None
     workflow, key = "", None
@@ -76,20 +73,41 @@ async def answer_submission(
         del submission  # a caller may wait for days, and thousands do
         if len(body.data) > READ_AT_ONCE_BYTES_MAX:
             refuse = partial(_refuse_if_full, engine, client, spec, parent_token, wait)
-            digest = await _read_in_slices(body.data, costly, depth_max, client, refuse)
+            digest = await _read_in_slices(body.data, front.costly, depth_max, client, refuse)
             spec = msgspec.structs.replace(spec, fingerprint=digest)
         result = await engine.submit(client, spec, body, parent_token, wait)
+        shown = await shown_outcome(front, result) if _is_of_a_person(result, who) else result
     except Refused as refused:
         if refused.problem in FOR_WANT_OF_ROOM:
             members = refused.members
             engine.run_log.overloaded(
                 str(members["limit"]), client, workflow, key or "", members["retryAfter"]
             )
-        if only is not None and "parentTokenClient" in refused.members:
+        if who.client is not None and "parentTokenClient" in refused.members:
             refused, parent = unknown_parent_token(), None  # whose it is they do not learn
         note_reason(engine, client, headers, body.data, spec, parent, refused)
-        return refusal(refused)
-    return result_reply(result, posted)
+        return refusal(_without_digests(refused, front.digests))
+    return result_reply(shown, posted, redacted=shown is not result)
+
+
+def _is_of_a_person(result: Result, who: Who) -> bool:
+    """Whether an outcome is for somebody who is shown no more than people are: who posts with
+    another role than an application's, and without the payload."""
+    if not who.token or who.role is Role.SUBMIT:
+        return False
+    return isinstance(result, Recorded) and result.payload_differs
+
+
+def _without_digests(refused: Refused, digests: Digests) -> Refused:
+    """The refusal of another payload says that it is another, and nothing else of the recorded."""
+    members = refused.members
+    if "recordedFingerprint" not in members:
+        return refused
+    told = {
+        name: digests.shown(str(members["runId"]), bytes.fromhex(str(members[name]))).hex()
+        for name in ("recordedFingerprint", "postedFingerprint")
+    }
+    return Refused(refused.problem, refused.detail, **members | told)
 
 
 def check_client(client: str) -> None:

@@ -7,13 +7,15 @@ from engine.call.caller import HttpCaller
 from engine.core.rules import excerpt, redacted
 from engine.core.text import masked_json, named_values, redaction
 from engine.front.access import audited
-from engine.front.api import read
+from engine.front.api import read, submit
+from engine.front.show.digests import Digests
 from engine.registry.redactions import Redactions
 from engine.store.sqlite.file import owner
 from tests.mutants.catalog import PROPERTY, Planting, plant
 
 CORE = "tests/core/test_redact.py::"
 SHOWN = "tests/front/test_shown.py::"
+DIGESTS = "tests/front/test_digests.py::"
 OPENING = "tests/store/test_opening.py::"
 PARSER = f"{CORE}test_pointers_find_what_a_parser_finds"
 FOUND = f"{CORE}test_what_pointers_and_names_find_is_masked"
@@ -158,6 +160,36 @@ def whole_for_operators(bug: Planting) -> None:
 )
 def whole_not_kept(bug: Planting) -> None:
     bug.rewrite(audited.is_act, 'query.get(WHOLE) == "true"', "False")
+
+
+@plant("digests are shown as they are recorded", by=(PROPERTY,),
+       test=f"{DIGESTS}test_nothing_that_is_shown_is_what_is_recorded")  # fmt: skip
+def digests_as_recorded(bug: Planting) -> None:
+    bug.rewrite(Digests.shown, "return hmac.digest(", "return digest or hmac.digest(")
+
+
+@plant("the same payload is told the same in every run", by=(PROPERTY,),
+       test=f"{DIGESTS}test_what_is_the_same_is_told_in_one_run_alone")  # fmt: skip
+def digests_over_runs(bug: Planting) -> None:
+    bug.rewrite(Digests.shown, 'f"{run_id} ".encode() + digest', "digest")
+
+
+@plant(
+    "the refusal of another payload has its SHA-256",
+    by=(PROPERTY,),
+    test=f"{SHOWN}test_the_refusal_of_another_payload_has_no_digest_of_the_recorded",
+)
+def refusals_as_recorded(bug: Planting) -> None:
+    bug.rewrite(
+        submit.answer_submission, "refusal(_without_digests(refused, front.digests))",
+        "refusal(refused)",
+    )  # fmt: skip
+
+
+@plant("who posts another payload is shown all of the outcome", by=(PROPERTY,),
+       test=f"{SHOWN}test_who_posts_without_the_payload_is_shown_what_people_are")  # fmt: skip
+def posts_whole(bug: Planting) -> None:
+    bug.rewrite(submit._is_of_a_person, "result.payload_differs", "False")
 
 
 @plant("a client that goes takes its rules along", by=(PROPERTY,),

@@ -15,17 +15,18 @@ from engine.core.access.client import ClientLimits
 from engine.core.errors import Problem, Refused
 from engine.core.outcome import Outcome
 from engine.core.rules.action import Action
+from engine.front.access.who import EVERYBODY
 from engine.front.api import submit
 from engine.front.api.submit import READ_AT_ONCE_BYTES_MAX
 from engine.front.show.replies import refusal
 from engine.ports.caller import Invocation
 from engine.process.budget import Parcel
-from engine.process.costly import AT_ONCE_MAX, SLICE_S, CostlyWork
+from engine.process.costly import AT_ONCE_MAX, SLICE_S
 from engine.runs.limits.new_runs import RECOUNT_MS
 from engine.runs.open.callers import Recorded, StillOpen, Wait
 from engine.store.sqlite.views.views import SqliteViews
 from tests.runs.limits.limited import Limited
-from tests.world import ROOT, World, ok, world
+from tests.world import ROOT, World, front_of, ok, world
 
 AT_ONCE = Wait(prefer_ms=0)
 
@@ -144,13 +145,13 @@ async def test_of_a_flood_of_large_posts_few_are_read(
     monkeypatch.setattr(submit, "fingerprint_in_slices", reading)
     limits = ClientLimits(new_runs_per_s=0.01, waiting_callers_max=1)
     async with world(path, never, registry=Limited(limits)) as it, trio.open_nursery() as nursery:
-        costly, statuses = CostlyWork(), []
+        front, statuses = front_of(it.engine), []
 
         async def post(key: str) -> None:
             body = {"workflowName": "w", "stepInvokeUrl": ROOT, "idempotencyKey": key}
             data = json.dumps({**body, "payload": [key + "." * READ_AT_ONCE_BYTES_MAX]}).encode()
             headers = ((b"prefer", b"respond-async"),) if key != "00" else ()
-            posted = submit.answer_submission(it.engine, costly, "shop", headers, Parcel(data), 64)
+            posted = submit.answer_submission(front, EVERYBODY, "shop", headers, Parcel(data))
             statuses.append((await posted).status)
 
         async with trio.open_nursery() as flood:

@@ -13,6 +13,7 @@ from engine.core.machine import Change
 from engine.core.retry import RetryPolicy
 from engine.core.text.times import rfc3339
 from engine.front.api.events import event_frame
+from engine.front.show.digests import Digests
 from engine.front.show.rows import run_row, step_row
 from engine.ports.views import EventRecord, record_of
 from engine.wire import HoldRow, RunTree
@@ -46,7 +47,7 @@ class Watched(Driven):
             state, rev = of if isinstance(event, RunMoved) else (step.state, step.rev)
             data = msgspec.json.encode(event).decode()
             record = EventRecord(self.seq, event.at, "R", event.step_id, str(state), rev, data)
-            self.store.apply(event_read(event_frame(FILE, record)))
+            self.store.apply(event_read(event_frame(FILE, record, Digests(b""))))
         self.store.apply(HEARTBEAT)
         self._compare()
 
