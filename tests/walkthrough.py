@@ -16,8 +16,10 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from functools import partial
 from itertools import takewhile
 from pathlib import Path
 from typing import IO, NamedTuple
@@ -26,6 +28,9 @@ ROOT = Path(__file__).parents[1]
 ENGINE, APP = "127.0.0.1:8420", "127.0.0.1:9000"
 SERVE, SERVE_APP = "atomic serve", "python docs/examples/first_app.py"
 COMMAND_TIMEOUT_S = 60
+PATIENCE_S = 30.0
+LOOK_LATER = re.compile(r"sleep \d+; (atomic (?:(?:show|runs) .*|holds|status))")
+"""What a reader looks at after a while. Nobody waits that long: it is looked at until it is so."""
 
 VARYING = (
     (r"\b01[0-9A-HJKMNP-TV-Z]{24}(-[0-9a-f]{20})?(-r\d+)?", "ID"),
@@ -214,8 +219,18 @@ def follow(text: str, directory: Path, *, curl: bool = True) -> Iterator[tuple[S
         for it in page:
             if serves(it.command):
                 shell.serve(it.command)
+            elif later := LOOK_LATER.fullmatch(it.command):
+                yield it, _look_until(it.answer, partial(shell.run, later[1]))
             else:
                 yield it, shell.run(it.command)
+
+
+def _look_until(documented: str, look: Callable[[], str]) -> str:
+    """What one sees when it is as the page says; else what one saw last, after PATIENCE_S."""
+    until = time.monotonic() + PATIENCE_S
+    while not agree(documented, seen := look()) and time.monotonic() < until:
+        pass  # each look is a process of its own, which takes a moment
+    return seen
 
 
 def normalised(answer: str) -> str:
