@@ -225,6 +225,8 @@ RUNS = (
 
 def run_state_cell(run: Run) -> Part:
     """Glyph and word of a run."""
+    if run.is_pausing and run.at is not None and run.at.state is State.PAUSED:
+        return state_cell(State.PAUSED)  # its function only waits for a step, which waits for us
     if run.is_pausing:
         return f"{glyph(run.state)} {PAUSING}", "paused"
     return state_cell(run.state)

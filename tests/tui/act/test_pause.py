@@ -90,6 +90,18 @@ async def test_a_pause_that_waits_for_a_call_is_pausing(world: World) -> None:
     line_with(await world.shown(), "◫ paused")
 
 
+@on_screen()
+async def test_a_run_whose_call_waits_for_a_paused_step_is_paused(world: World) -> None:
+    """Its function hangs for as long as the step is paused: nothing goes on before a person says."""
+    run = pausing(run_row(1))
+    assert run.at
+    at = msgspec.structs.replace(run.at, status="paused", started_at=None)
+    lines = await world.lists(msgspec.structs.replace(run, at=at))
+    line_with(lines, "◫ paused")
+    assert "pausing" not in "".join(lines)
+    assert "P Resume" in lines[-1]
+
+
 # -- who was quicker -------------------------------------------------------------------------------
 
 
