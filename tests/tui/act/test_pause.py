@@ -92,7 +92,7 @@ async def test_a_pause_that_waits_for_a_call_is_pausing(world: World) -> None:
 
 @on_screen()
 async def test_a_run_whose_call_waits_for_a_paused_step_is_paused(world: World) -> None:
-    """Its function hangs for as long as the step is paused: nothing goes on before a person says."""
+    """Its function hangs while the step is paused: nothing goes on before a person says so."""
     run = pausing(run_row(1))
     assert run.at
     at = msgspec.structs.replace(run.at, status="paused", started_at=None)
