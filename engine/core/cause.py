@@ -2,7 +2,9 @@
 
 A run is stuck when it has failed, or when a step of it is paused; dismissed ones are not. The cause
 is what went wrong, where: 512 failed runs are mostly five decisions. It is told from the step at
-fault, by what happened and not by the words of it, which differ from attempt to attempt.
+fault: by what happened, and of an answer by the pattern of its reason (`core/text/pattern.py`), as
+one status stands for many faults. Where no answer came the kind of that is all, and its words,
+which differ from attempt to attempt, say no more.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ from msgspec import Struct
 from engine.core.below import as_it_failed
 from engine.core.failure import Failure, FailureKind
 from engine.core.model import PauseReason, Run, Step, StepState
+from engine.core.text.pattern import pattern_of, without_particulars
 
 CAUSE_HEX_DIGITS = 8
 
@@ -43,13 +46,35 @@ def stuck(run: Run) -> Stuck | None:
         paused = (s for s in run.steps.values() if s.state is StepState.PAUSED)
         step = min(paused, key=lambda s: s.ordinal)
         since = step.paused_at or 0
+    return Stuck(_cause(run, step, failed=failed), since, step.id)
+
+
+def _cause(run: Run, step: Step, *, failed: bool) -> str:
+    url, workflow, name = step.spec.url, run.root.spec.workflow, step.spec.name
+    paused = None if failed else step.pause_reason
+    words = pattern_of_cause(paused, step.http_status, step.error, step.excerpt)
     if failed or step.pause_reason is PauseReason.EXHAUSTED:
         what = what_happened(step.http_status, step.error)
-    else:
-        what = f"paused:{step.pause_reason}"
-    return Stuck(
-        cause_id(what, step.spec.url, run.root.spec.workflow, step.spec.name), since, step.id
-    )
+        return cause_id(what, url, workflow, name, words)
+    what = f"paused:{step.pause_reason}"
+    if step.pause_reason is PauseReason.UNHANDLED_FAILURE:  # of what is the step below to tell
+        told = reason(run)
+        words = pattern_of_cause(None, told.http_status, told.error, told.excerpt)
+        if words is not None:
+            below = without_particulars(told.spec.name)
+            words = f"{below}\0{what_happened(told.http_status, told.error)}\0{words}"
+    return cause_id(what, url, workflow, name, words)
+
+
+def pattern_of_cause(
+    pause_reason: str | None, http_status: int | None, error: str | None, excerpt: str | None
+) -> str | None:
+    """The pattern of a reason, where causes are told apart by it; None: they are not.
+    `pause_reason`: of the step at which the run is, None if it is not paused."""
+    is_told = pause_reason in (None, PauseReason.EXHAUSTED, PauseReason.UNHANDLED_FAILURE)
+    if excerpt is None or not (is_told and was_answered(http_status, error)):
+        return None
+    return pattern_of(excerpt)
 
 
 def stopped(workflow: str, url: str, step_name: str, since: int, run_id: str) -> Stuck:
@@ -93,13 +118,23 @@ def _at_fault(run: Run, step: Step) -> Step:
 
 def what_happened(http_status: int | None, error: str | None) -> str:
     """The kind of a failure: the status that was answered, or what kept an answer from coming."""
-    failure = Failure.parse(error)
-    if http_status is not None and (error is None or failure.kind is FailureKind.HTTP_STATUS):
+    if was_answered(http_status, error):
         return f"{http_status}"
-    return failure.word or "unknown"
+    return Failure.parse(error).word or "unknown"
 
 
-def cause_id(what: str, url: str, workflow: str, step_name: str) -> str:
-    """The name of a cause. Hosts stand for all their paths: an outage is one cause."""
-    parts = (what, urlsplit(url).netloc, workflow, step_name)
+def was_answered(http_status: int | None, error: str | None) -> bool:
+    """Whether a failure is a status that was answered, and no fault of the answer."""
+    if http_status is None:
+        return False
+    return error is None or Failure.parse(error).kind is FailureKind.HTTP_STATUS
+
+
+def cause_id(what: str, url: str, workflow: str, step_name: str, words: str | None = None) -> str:
+    """The name of a cause. Hosts stand for all their paths: an outage is one cause. `words`: the
+    pattern of the reason; steps whose names differ in a number are one then. Without it the name is
+    what it was before reasons were recorded."""
+    parts = [what, urlsplit(url).netloc, workflow, step_name]
+    if words is not None:
+        parts[3:] = without_particulars(step_name), words
     return hashlib.blake2b("\0".join(parts).encode(), digest_size=CAUSE_HEX_DIGITS // 2).hexdigest()

@@ -66,6 +66,7 @@ class StepAt(Struct, frozen=True):
     http_status: int | None
     error: str | None
     excerpt: str | None = None
+    pause_reason: str | None = None
 
 
 class Reason(Struct, frozen=True):
@@ -180,6 +181,7 @@ class CauseRecord(Struct, frozen=True):
     first_at: int
     last_at: int
     latest: RunRecord
+    """Of it are the pattern and the reason that are shown."""
 
 
 class RetryRecord(Struct, frozen=True):

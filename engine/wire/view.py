@@ -232,6 +232,9 @@ class CauseRow(Struct, frozen=True, rename="camel"):
     status: str
     at: StepAt | None
     reason: Reason | None = None
+    pattern: str | None = None
+    """What the reasons of all of them have in common: `*` stands for what differs. None: they are
+    the same by what happened, and not by the words of it."""
 
 
 class CauseList(Struct, frozen=True, rename="camel"):

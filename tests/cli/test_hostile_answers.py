@@ -27,6 +27,7 @@ from tests.tui.endpoint import Handler, serving
 ASKS: dict[str, tuple[str, ...]] = {
     "whoami": (),
     "status": (), "runs": (), "audit": (), "show": ("01A", "--attempts"), "events": (), "holds": (),
+    "causes": (),
     "submit": ("http://app/x", "--workflow", "w", "--client", "shop"), "outcome": ("01A",),
     "body": ("01A", "--payload"), "retry": ("01A",), "pause": ("01A",), "resume": ("01A",),
     "cancel": ("01A", "--dry-run"), "rerun": ("01A", "--step", "none"), "dismiss": ("01A",),

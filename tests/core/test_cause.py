@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from engine.core.cause import CAUSE_HEX_DIGITS, Stuck, cause_id, stuck, what_happened
 from engine.core.model import PauseReason, StepState
-from engine.core.outcome import Answered, Outcome
+from engine.core.outcome import Answered, CallError, Outcome, Unanswered
 from engine.core.retry import OnExhausted, RetryPolicy
 from engine.core.rules.action import Action
 from tests.core.support import BAD, LETS_OUT, LOST, OK, ROOT_URL, Driven, spec, started
@@ -159,6 +161,68 @@ def test_a_retry_takes_the_need_away() -> None:
     driven.start()
     driven.end(outcome=OK)
     assert stuck(driven.run) is None
+
+
+def declined(words: str | None, status: int = 402) -> Answered:
+    """An answer that gives this as its reason."""
+    body = b"" if words is None else json.dumps({"error": words}).encode()
+    return Answered(status, body, "application/json")
+
+
+def test_one_fault_of_many_orders_is_one_cause_and_another_fault_another() -> None:
+    """By what the answer says, and not of which order; the status still counts."""
+    one = {need(failed(declined(f"card {n} was declined"))).cause for n in (17, 4711)}
+    assert len(one) == 1
+    others = {
+        need(failed(declined(*it))).cause
+        for it in (("there is no stock",), ("card 17 was declined", 403), (None,))
+    }
+    assert len(one | others) == 4
+
+
+def test_without_an_excerpt_it_is_what_it_was_before() -> None:
+    """Also the names of steps count whole then. The names themselves are for ever, as notes of them
+    are kept."""
+    assert need(failed(declined(None))).cause == cause_id("402", ROOT_URL, "signUp", "root")
+    assert cause_id(*CAUSE) == "41b59d38"
+    assert cause_id(*CAUSE, "order * not found") == "dca0a8c7"
+
+
+def test_steps_whose_names_differ_in_a_number_are_one_cause() -> None:
+    """Where the answers say that it is one fault: the shards of one fan-out."""
+    shards = {cause_id(*CAUSE[:3], f"shard {n}", "no space left") for n in (17, 244)}
+    assert len(shards) == 1
+    assert len({cause_id(*CAUSE[:3], f"shard {n}") for n in (17, 244)}) == 2
+
+
+def test_where_no_answer_came_the_words_do_not_count() -> None:
+    """An outage is one cause, however each connection ended; a fault of an answer is its kind."""
+    lost = [Unanswered(CallError.CONNECTION_LOST, words) for words in ("reset by peer", "closed")]
+    assert len({need(failed(outcome)).cause for outcome in lost}) == 1
+    wanted = cause_id("connection-lost", ROOT_URL, "signUp", "root")
+    assert need(failed(lost[0])).cause == wanted
+
+
+def unhandled(words: str) -> Driven:
+    """A run that is paused as its function did not deal with a step that failed so."""
+    driven = started()
+    driven.begin(spec("a", retry=ONCE), "root")
+    driven.end("a", declined(words))
+    driven.flight().known_failure = driven.id("a")
+    driven.end("root", BAD)
+    while driven.step().state is StepState.BACKING_OFF:
+        driven.start_later()
+        driven.end("root", BAD)
+    assert driven.step().pause_reason is PauseReason.UNHANDLED_FAILURE
+    return driven
+
+
+def test_paused_for_a_failure_that_was_not_handled() -> None:
+    """What failed below tells faults apart."""
+    first, second, third = (
+        need(unhandled(it)).cause for it in ("card 1 was declined", "card 2 was declined", "stock")
+    )
+    assert first == second != third
 
 
 CAUSE = ("500", "http://app:9000/a/1", "w", "step")

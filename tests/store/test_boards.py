@@ -13,7 +13,8 @@ from sqlite_utils import Database
 from engine.core.cause import stuck
 from engine.core.filter import parse
 from engine.core.model import PauseReason, Run, Step, StepState
-from engine.ports.views import DueCount, LateRuns, RetryQuery, RetryRecord
+from engine.front.show.rows import cause_row
+from engine.ports.views import DueCount, LateRuns, RetryQuery, RetryRecord, RunQuery
 from engine.store import rows
 from engine.store.sqlite.readers import SQL
 from engine.store.sqlite.schema import migrations
@@ -21,7 +22,7 @@ from engine.store.sqlite.tables import Table
 from engine.store.sqlite.views import boards, together
 from engine.store.sqlite.views.views import SqliteViews
 from tests.store.shelf import NOW, a_run, a_step, fill, holds, random_runs
-from tests.store.support import RETRY, answered, new_run, started, store_at
+from tests.store.support import RETRY, answered, change_file, new_run, started, store_at
 
 FAILED, PAUSED, BACKING_OFF = StepState.FAILED, StepState.PAUSED, StepState.BACKING_OFF
 
@@ -240,12 +241,55 @@ async def test_a_file_of_before_learns_which_runs_are_stuck(path: Path) -> None:
         after = store._connection.execute(
             f"SELECT {','.join(COLUMNS_OF_BEFORE)} FROM run"
         ).fetchall()
+    for run in runs:
+        for step in run.steps.values():
+            step.excerpt = None  # nothing was known of reasons then
     needs = {run.id: stuck(run) for run in runs}
     assert len({need.cause for need in needs.values() if need}) > 5
     assert {row["id"]: (row["cause"], row["stuck_at"]) for row in found} == {
         id: (need.cause, need.since) if need else (None, None) for id, need in needs.items()
     }
     assert [tuple(row) for row in after] == before
+
+
+DECLINED, NO_STOCK = "card {} was declined", "no stock of {}"
+
+
+async def test_five_hundred_runs_of_two_faults_are_two_causes(path: Path) -> None:
+    """Of one status in one step; `cause:` finds the runs of the one, all of them and no other."""
+    runs = [failed(f"{n:04}", n, 402) for n in range(500)]
+    for n, run in enumerate(runs):
+        run.root.excerpt = (DECLINED if n % 5 else NO_STOCK).format(n)
+        run.root.error = "http-status: answered 402"
+    await fill(path, runs)
+    async with store_at(path) as store:
+        views = SqliteViews(store)
+        most, least = await views.causes(0)
+        assert (most.runs, least.runs) == (400, 100)
+        assert [cause_row(it).pattern for it in (most, least)] == [
+            DECLINED.format("*"), NO_STOCK.format("*"),
+        ]  # fmt: skip
+        assert most.latest.reason is not None
+        assert most.latest.reason.excerpt == DECLINED.format(499)
+        query = RunQuery(filter=parse(f"is:stuck cause:{least.cause}"), now=NOW, limit=500)
+        found = (await views.runs(query)).runs
+        assert {int(run.id) for run in found} == set(range(0, 500, 5))
+
+
+async def test_a_file_of_before_tells_causes_apart_by_their_words(path: Path) -> None:
+    """Those that need a person get their cause anew, but for one that cannot be read."""
+    runs = [failed("01A", 10, 402), failed("01B", 20, 402), failed("01C", 30, 402)]
+    for run in runs[:2]:
+        run.root.excerpt = DECLINED.format(run.id)
+    await fill(path, [*runs, failed("01D", 40, 402)])
+    change_file(path, "UPDATE run SET cause = 'as-before'")
+    change_file(path, "UPDATE step SET state = 'odd', excerpt = 'x' WHERE id = '01D'")
+    change_file(path, "DELETE FROM _sqlite_migrations WHERE name >= 'm017'")
+    async with store_at(path) as store:
+        found = dict(map(tuple, store._connection.execute("SELECT id, cause FROM run").fetchall()))
+    need = stuck(runs[0])
+    assert need is not None
+    assert found == {"01A": need.cause, "01B": need.cause, "01C": "as-before", "01D": "as-before"}
 
 
 async def test_runs_that_are_open_for_long(path: Path) -> None:

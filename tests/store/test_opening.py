@@ -124,6 +124,7 @@ async def test_migrations_are_recorded_once(path: Path) -> None:
                 "m014_floor_of_the_journal",
                 "m015_jobs",
                 "m016_repairs",
+                "m017_causes_by_pattern",
             ]
             assert migrations.pending(Database(store._connection)) == []
 

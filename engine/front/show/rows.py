@@ -8,6 +8,7 @@ import msgspec
 from msgspec.structs import replace
 
 from engine import wire
+from engine.core.cause import pattern_of_cause
 from engine.core.model import Move, Repair, Step, StepState, run_of
 from engine.core.rules.hold import Hold
 from engine.core.text.times import maybe_rfc3339, rfc3339
@@ -86,7 +87,16 @@ def cause_row(record: CauseRecord) -> wire.CauseRow:
         status=latest.state,
         at=None if latest.at is None else step_at(latest.at),
         reason=None if latest.reason is None else _reason(latest.reason),
+        pattern=_pattern(latest),
     )
+
+
+def _pattern(latest: RunRecord) -> str | None:
+    at, why = latest.at, latest.reason
+    if at is None or why is None:
+        return None
+    paused = None if at.state == StepState.FAILED else at.pause_reason
+    return pattern_of_cause(paused, why.http_status, why.error, why.excerpt)
 
 
 def retry_row(record: RetryRecord) -> wire.RetryRow:

@@ -275,8 +275,8 @@ ORDER BY wake_at, id LIMIT ?;
 
 -- retries: steps that have a time, with what is told of their runs
 SELECT step.id, step.name, step.url, step.state, step.attempts, step.failures, step.retry, step.rev,
-    step.due_at, step.delay_by, step.http_status, step.error, step.excerpt, attempt.started_at,
-    run.client, run.workflow AS run_workflow
+    step.due_at, step.delay_by, step.pause_reason, step.http_status, step.error, step.excerpt,
+    attempt.started_at, run.client, run.workflow AS run_workflow
 FROM step JOIN run ON run.id = step.run_id
 LEFT JOIN attempt ON attempt.step_id = step.id AND attempt.number = step.attempts;
 

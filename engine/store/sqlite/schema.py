@@ -427,6 +427,22 @@ def m016_repairs(db: Database) -> None:
         db.execute(statement)
 
 
+SQL_TOLD_BY_WORDS = """
+SELECT id FROM run WHERE cause IS NOT NULL AND engine_error IS NULL AND EXISTS (
+    SELECT 1 FROM step WHERE step.id >= run.id AND step.id < run.id || '.' AND excerpt IS NOT NULL
+)
+"""
+
+
+@migrations()
+def m017_causes_by_pattern(db: Database) -> None:
+    """Causes are told apart by what their reasons say too: runs that need a person get theirs anew,
+    or each would stand beside what fails from now on."""
+    for run in _stored(db, SQL_TOLD_BY_WORDS):
+        if need := stuck(run):
+            db.execute("UPDATE run SET cause = ? WHERE id = ?", (need.cause, run.id))
+
+
 class _OlderRow(dict[str, Any]):
     """A row of a file that has not all of today's columns yet: those are null."""
 
@@ -435,7 +451,8 @@ class _OlderRow(dict[str, Any]):
 
 
 def _stored(db: Database, query: str) -> Iterator[Run]:
-    """The runs whose ids a query finds, as the schema so far has them."""
+    """The runs whose ids a query finds, as the schema so far has them. One that cannot be read is
+    left out: it stops when it is loaded, and nothing else does."""
     ids = [run_id for (run_id,) in db.execute(query).fetchall()]
     known = db.conn.row_factory
     for run_id in ids:
@@ -444,6 +461,10 @@ def _stored(db: Database, query: str) -> Iterator[Run]:
         )
         try:
             found = stored_run(db.conn, run_id)
+        except sqlite3.Error:
+            raise
+        except Exception:  # noqa: BLE001 - whatever it is must cost this run alone
+            continue
         finally:
             db.conn.row_factory = known
         if found is not None:

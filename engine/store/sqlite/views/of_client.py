@@ -90,7 +90,7 @@ def retries(db: sqlite3.Connection, client: str, query: RetryQuery) -> RetriesFo
 
 _SELECT_RETRIES = (
     "SELECT step.id, step.name, step.url, step.state, step.attempts, step.failures, step.retry,"
-    " step.rev, step.due_at, step.delay_by, step.http_status, step.error, step.excerpt,"
-    " attempt.started_at, run.client, run.workflow AS run_workflow FROM {own}"
+    " step.rev, step.due_at, step.delay_by, step.pause_reason, step.http_status, step.error,"
+    " step.excerpt, attempt.started_at, run.client, run.workflow AS run_workflow FROM {own}"
     " LEFT JOIN attempt ON attempt.step_id = step.id AND attempt.number = step.attempts"
 )

@@ -1,0 +1,54 @@
+"""`atomic causes`: why runs need a person."""
+
+from __future__ import annotations
+
+import json
+
+import httpx
+
+from tests.client.fake_engine import Atomic, answer
+
+AT = {
+    "stepId": "01A-1", "name": "charge", "url": "http://app/charge", "status": "failed",
+    "attempts": 1, "failures": 1, "retriesMax": 0,
+}  # fmt: skip
+CAUSE = {
+    "cause": "92d9401c", "runs": 1_060, "newRuns": 2, "firstAt": "2026-11-23T12:00:00.000Z",
+    "lastAt": "2026-11-23T12:00:14.000Z", "runId": "01A", "workflowName": "order",
+    "status": "failed", "at": AT, "pattern": "order * not found",
+    "reason": {"stepId": "01A-1", "stepName": "charge", "httpStatus": 402,
+               "error": "http-status: answered 402", "excerpt": "order 17 not found"},
+}  # fmt: skip
+
+
+def found(*causes: dict[str, object]) -> httpx.Response:
+    return answer({"causes": causes, "runs": 1_060, "newWithinMs": 300_000})
+
+
+def test_a_cause_is_told_by_its_latest_run_and_by_what_all_have_in_common(atomic: Atomic):
+    """Which is left out where it is the same, and where words do not count."""
+    same = CAUSE | {"pattern": "order 17 not found"}
+    paused = CAUSE | {"status": "paused", "pattern": None}
+    bare = CAUSE | {"at": None, "reason": None, "pattern": None}
+    result = atomic("causes", answers=[found(CAUSE, same, paused, bare)])
+    why = "HTTP 402 order 17 not found"
+    head, first, more, *others = result.output.splitlines()
+    assert head.split() == ["RUNS", "NEW", "CAUSE", "WORKFLOW", "STEP", "LAST"]
+    assert first.split()[:5] == ["1,060", "2", "92d9401c", "order", "charge"]
+    assert first.endswith(f"2026-11-23 12:00:14Z  {why}")
+    assert more == "    all of them: order * not found"
+    ends = [line.split("Z  ")[1] for line in others[:3]]
+    assert ends == [why, f"paused after {why}", "failed"]
+    assert others[3] == "1,060 runs, 4 causes"
+
+
+def test_nothing_needs_a_person(atomic: Atomic):
+    """Then there is no table."""
+    none = answer({"causes": [], "runs": 0, "newWithinMs": 300_000})
+    assert atomic("causes", answers=[none]).output == "0 runs, 0 causes\n"
+
+
+def test_as_json(atomic: Atomic):
+    """As it was answered."""
+    (told,) = json.loads(atomic("causes", "--json", answers=[found(CAUSE)]).stdout)["causes"]
+    assert CAUSE.items() <= (told | {"at": AT, "reason": CAUSE["reason"]}).items()

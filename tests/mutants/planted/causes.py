@@ -1,0 +1,38 @@
+"""Bugs in how causes are told apart: `engine/core/cause.py`, `engine/core/text/pattern.py`."""
+
+from __future__ import annotations
+
+from engine.core import cause
+from engine.core.text import pattern
+from tests.mutants.catalog import PROPERTY, Planting, plant
+
+ORDERS = "tests/core/test_pattern.py::test_five_hundred_orders_are_one"
+FAULTS = "tests/store/test_boards.py::test_five_hundred_runs_of_two_faults_are_two_causes"
+CUT = "tests/core/test_pattern.py::test_where_it_was_cut_does_not_count"
+CODES = "tests/core/test_pattern.py::test_what_tells_faults_apart_stays"
+OUTAGE = "tests/core/test_cause.py::test_where_no_answer_came_the_words_do_not_count"
+
+
+@plant("ids of digits and letters stay in patterns", by=(PROPERTY,), test=ORDERS)
+def ids_stay(bug: Planting) -> None:
+    bug.rewrite(pattern._word, "ANY if numbered else part", "ANY if part.isdigit() else part")
+
+
+@plant("faults of one status are one cause", by=(PROPERTY,), test=FAULTS)
+def words_do_not_count(bug: Planting) -> None:
+    bug.rewrite(cause.pattern_of_cause, "return pattern_of(excerpt)", 'return ""')
+
+
+@plant("where an excerpt was cut makes a cause of its own", by=(PROPERTY,), test=CUT)
+def cut_counts(bug: Planting) -> None:
+    bug.rewrite(pattern.pattern_of, "len(data) <= PATTERN_BYTES_MAX", "True")
+
+
+@plant("codes are seen through as numbers are", by=(PROPERTY,), test=CODES)
+def codes_go(bug: Planting) -> None:
+    bug.rewrite(pattern._seen, 'case "gone":', 'case "gone" | "code":')
+
+
+@plant("how a connection was lost makes a cause of its own", by=(PROPERTY,), test=OUTAGE)
+def words_of_lost_connections(bug: Planting) -> None:
+    bug.rewrite(cause.pattern_of_cause, "and was_answered(http_status, error)", "")
