@@ -46,7 +46,7 @@ ROWS = (
     # -- the ground
     row("engine"),
     row("engine.core.text", "msgspec", without=IMPURE),
-    row("engine.core", "msgspec", without=IMPURE),
+    row("engine.core", "engine.core.text msgspec", without=IMPURE),
     row("engine.core.access", "engine.core msgspec", without=IMPURE),
     row("engine.core.rules", "engine.core engine.core.text msgspec", without=IMPURE),
     row("engine.shown", without=IMPURE),

@@ -1,12 +1,13 @@
-"""`atomic status`, `holds` and `show`: the engine, and one run."""
+"""`atomic status`, `holds`, `causes` and `show`: the engine, what needs a person, and one run."""
 
 from __future__ import annotations
 
 import click
 
 from engine.cli.options import RunName, client_of, engine_option, json_option, run_name
+from engine.cli.show.causes import cause_lines
 from engine.cli.show.lists import status_lines
-from engine.cli.show.text import echo_json, safe
+from engine.cli.show.text import count_text, echo_json, safe
 from engine.cli.show.tree import hold_text, run_tree_lines
 
 
@@ -58,6 +59,26 @@ def holds(engine: str, as_json: bool) -> None:
         echo_json(found)
     else:
         click.echo("\n".join(map(hold_text, found.holds)) or "Nothing is held.")
+
+
+@click.command()
+@engine_option
+@json_option
+def causes(engine: str, as_json: bool) -> None:
+    """List why runs need a person, what most need it for first.
+
+    `atomic runs --filter cause:ID` has the runs of one.
+    """
+    with client_of(engine) as client:
+        found = client.operate.causes()
+    if as_json:
+        echo_json(found)
+        return
+    if found.causes:
+        click.echo("\n".join(cause_lines(found.causes)))
+    click.echo(
+        f"{count_text(found.runs, 'run')}, {count_text(len(found.causes), 'cause')}", err=True
+    )
 
 
 @click.command()

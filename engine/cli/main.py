@@ -29,7 +29,7 @@ COMMANDS = {
     "health": ("engine.cli.serve:health", "Say whether the engine takes posts, by exit code."),
     "whoami": ("engine.cli.look:whoami", "Say as whom the engine knows you."),
     "runs": ("engine.cli.runs:runs", "List runs, newest first, by filter."),
-    "causes": ("engine.cli.causes:causes", "List why runs need a person, by cause."),
+    "causes": ("engine.cli.look:causes", "List why runs need a person, by cause."),
     "show": ("engine.cli.look:show", "Draw a run as a tree: states, tries, the next try."),
     "events": ("engine.cli.events:events", "Print what happens, as it happens, until Ctrl-C."),
     "body": ("engine.cli.body:body", "Print a step's last answer, or its payload."),

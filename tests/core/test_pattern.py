@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.core.text.pattern import LOOKED_AT_CHARACTERS_MAX, PATTERN_BYTES_MAX, pattern_of
-from tests.core.test_excerpt_answers import FRAMEWORKS, SERVICES, told
+from tests.core.answers import FRAMEWORKS, SERVICES, told
 
 ONE = "order {} not found"
 BASE_62 = string.ascii_letters + string.digits

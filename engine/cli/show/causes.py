@@ -1,38 +1,15 @@
-"""`atomic causes`: why runs need a person."""
+"""Causes for people: why runs need a person."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import click
-
-from engine.cli.options import client_of, engine_option, json_option
 from engine.cli.show.lists import table
-from engine.cli.show.text import clock_text, count_text, echo_json, safe
+from engine.cli.show.text import clock_text, safe
 from engine.cli.show.tree import answer_facts
 
 if TYPE_CHECKING:
     from engine.wire import CauseRow
-
-
-@click.command()
-@engine_option
-@json_option
-def causes(engine: str, as_json: bool) -> None:
-    """List why runs need a person, what most need it for first.
-
-    `atomic runs --filter cause:ID` has the runs of one.
-    """
-    with client_of(engine) as client:
-        found = client.operate.causes()
-    if as_json:
-        echo_json(found)
-        return
-    if found.causes:
-        click.echo("\n".join(cause_lines(found.causes)))
-    click.echo(
-        f"{count_text(found.runs, 'run')}, {count_text(len(found.causes), 'cause')}", err=True
-    )
 
 
 def cause_lines(causes: tuple[CauseRow, ...]) -> list[str]:
