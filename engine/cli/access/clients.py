@@ -10,12 +10,14 @@ import click
 
 from engine.cli.access.private import place_for, tell_secret, to_option
 from engine.cli.access.shared import db_option, in_file, tell_made
+from engine.cli.exits import Refusal
 from engine.cli.options import actor_option, client_of, engine_option, json_option
 from engine.cli.show.lists import table
 from engine.cli.show.text import count_text, echo_json, echo_list, safe
 from engine.registry.secrets import SIGNING_PREFIX, SIGNING_SECRETS_MAX
 
 if TYPE_CHECKING:
+    from engine.client import Client
     from engine.wire.access import ClientRow
 
 
@@ -164,19 +166,35 @@ def redact(
 
     WHAT is a JSON pointer, which begins with `/` and has `*` for every item or member
     (`/card/number`, `/items/*/iban`), or the name of a header. Reasons of attempts that have failed
-    already stay as they were recorded.
+    already stay as they were recorded. With --add and --remove it is changed.
     """
-    if not add and not remove:
-        raise click.UsageError("Say what to change: --add WHAT, --remove WHAT.")
     with client_of(engine, actor=actor) as atomic:
-        row = atomic.admin.change_redact(name, add=add, remove=remove)
+        if add or remove:
+            row = atomic.admin.change_redact(name, add=add, remove=remove)
+        else:
+            row = _known(atomic, name)
     if as_json:
         echo_json(row)
     elif row.redact:
-        hidden = " ".join(map(safe, row.redact))
+        hidden = " ".join(map(_rule, row.redact))
         click.echo(f"Of bodies of the client {safe(name)} people are not shown: {hidden}")
     else:
         click.echo(f"All of the bodies of the client {safe(name)} is shown.")
+    if not as_json and not add and not remove and row.defined_in:
+        click.echo(f"It is changed where it is defined: {safe(row.defined_in)}", err=True)
+
+
+def _known(atomic: Client, name: str) -> ClientRow:
+    """The client of this name. Raises Refusal."""
+    found = next((it for it in atomic.admin.clients() if it.name == name), None)
+    if found is None:
+        raise Refusal(f"There is no client {name}: `atomic client ls` has those that there are.")
+    return found
+
+
+def _rule(rule: str) -> str:
+    """What is hidden, so that it is seen too where it is all of a body."""
+    return safe(rule) or '""'
 
 
 @client.group()
@@ -290,12 +308,13 @@ def ls(engine: str, as_json: bool) -> None:
 
 def client_lines(rows: Sequence[ClientRow]) -> list[str]:
     """Clients as a table, one line each."""
-    head = ["CLIENT", "STATE", "TARGETS", "SIGNED WITH", "DEFINED IN"]
+    head = ["CLIENT", "STATE", "TARGETS", "HIDES", "SIGNED WITH", "DEFINED IN"]
     lines = [
         [
             safe(row.name),
             "disabled" if row.disabled else "enabled",
             " ".join(map(safe, row.targets)) or "-",
+            " ".join(map(_rule, row.redact)) or "-",
             count_text(row.signing_secrets, "secret") if row.signing_secrets else "-",
             safe(row.defined_in or "-"),
         ]
