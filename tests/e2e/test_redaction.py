@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.bank import CANARY, GOOD, OTHER, OWN, PAYLOAD, ROLES, bank, hidden
+from tests.e2e.bank import CANARY, GOOD, OTHER, OWN, PAYLOAD, ROLES, RULES, bank, hidden
 from tests.e2e.harness import (
     SETTINGS,
     Answer,
@@ -120,6 +120,41 @@ async def test_what_was_hidden_before_another_payload_is_hidden_after_it(tmp_pat
             found = await operator.get(f"{path}/{look}")
             assert (found.status_code, "***" in found.text) == (200, True), found.text
             hidden(found.text)
+
+
+async def test_a_masked_body_that_is_edited_and_sent_back_is_refused(tmp_path: Path) -> None:
+    """By the command too, which says where; nothing has changed. With the values it is taken."""
+    async with bank(tmp_path) as it:
+        run_id = await it.run("bad")
+        masked = (await it.command("body", run_id, "--payload")).stdout
+        edited = masked.replace('"shown"', '"mended"')
+        assert edited != masked
+        for arguments in (
+            ("rerun", run_id, "--payload", edited, "--reason", "a typo"),
+            ("rerun", run_id, "--payload", edited, "--reason", "a typo", "--dry-run"),
+            ("set-result", run_id, "--step", run_id, "--result", edited, "--reason", "so"),
+        ):
+            refused = await it.command(*arguments)
+            assert refused.exit_code == 4, refused.output
+            assert "/card/number, /items/0/iban" in refused.stderr
+        tree = (await it.people["operate"].get(f"/api/v1/runs/{run_id}")).json()
+        assert (tree["run"]["generation"], tree["run"]["status"]) == (1, "failed")
+        whole = json.dumps(PAYLOAD | {"ok": "mended"})
+        done = await it.command("rerun", run_id, "--payload", whole, "--reason", "a typo")
+        assert done.exit_code == 0, done.output
+        await eventually(lambda: len(it.app.calls) == 2)
+        assert it.app.calls[1].payload == json.loads(whole)
+
+
+async def test_what_is_hidden_is_said(tmp_path: Path) -> None:
+    """Of a client that a file defines, by the command and its list, to who may see clients."""
+    async with bank(tmp_path) as it:
+        for arguments in (("client", "redact", "bank"), ("client", "ls")):
+            said = await it.command(*arguments, role="admin")
+            assert " ".join(RULES) in said.stdout, said.output
+            assert (await it.command(*arguments)).exit_code == 4
+        one = await it.command("client", "redact", "bank", role="admin")
+        assert "bank.toml" in one.stderr
 
 
 async def test_an_admin_may_ask_for_all_of_it_and_that_is_kept(tmp_path: Path) -> None:

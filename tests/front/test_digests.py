@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+from typing import Any
+
 import msgspec
 
 from engine.core.events import Accepted, Paused, PayloadDiffered, PayloadSet, Replaced, ResultSet
 from engine.core.model import PauseReason, StepSpec
+from engine.front.api.events import OwnEvents, Told, event_frame
 from engine.front.show.digests import Digests
+from engine.ports.views import EventRecord
 
 RECORDED = bytes(range(32))
 SPEC = StepSpec("w", "k", "http://a/", "http://a/", "s", RECORDED)
@@ -31,6 +36,24 @@ def test_nothing_that_is_shown_is_what_is_recorded() -> None:
         digests.put_in(members, "r")
         assert members == msgspec.json.decode(text.replace(recorded, told))
         assert recorded not in msgspec.json.encode(members).decode()
+
+
+async def test_no_stream_has_what_is_recorded() -> None:
+    """Neither that of who sees everything nor that of who sees one client."""
+    digests = Digests(b"secret")
+    front: Any = SimpleNamespace(
+        digests=digests,
+        places=SimpleNamespace(hidden=lambda client, at: f"f-{at}"),
+        engine=SimpleNamespace(memory=SimpleNamespace(client_of=lambda run_id: "shop")),
+    )
+    told = msgspec.json.encode(digests.shown("r", RECORDED))
+    for fact in FACTS:
+        record = EventRecord(1, 0, "r", "s", "running", 1, msgspec.json.encode(fact).decode())
+        whole = event_frame("f", record, digests)
+        own = await OwnEvents(front, "shop").frames([Told(record, whole)])
+        for text in (whole, own):
+            assert msgspec.json.encode(RECORDED) not in text
+            assert told in text
 
 
 def test_a_fact_without_one_stays_as_it_is() -> None:

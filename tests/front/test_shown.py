@@ -11,12 +11,14 @@ from msgspec.structs import replace
 
 from engine.core.access.token import Role
 from engine.core.errors import Problem, Refused
+from engine.core.events import Actor
 from engine.core.model import Step, StepSpec, StepState
 from engine.core.rules.post import reused
 from engine.core.text.fingerprint import fingerprint
 from engine.core.text.redaction import Redaction
 from engine.front.access.who import EVERYBODY, Who
 from engine.front.api import read
+from engine.front.api.act import action as action_of
 from engine.front.api.context import Front
 from engine.front.api.submit import answer_submission
 from engine.front.server.reply import Reply
@@ -25,6 +27,7 @@ from engine.ports.caller import SMALL_BYTES_MAX
 from engine.ports.store import Body, Larger
 from engine.ports.views import AttemptRecord
 from engine.process.budget import Parcel
+from engine.process.config import Config
 from engine.process.costly import CostlyWork
 from engine.runs.open.callers import Recorded
 
@@ -118,21 +121,33 @@ async def test_an_answer_is_shown_without_what_its_payload_hides(fill: int) -> N
     assert json.loads(found.data)["card"] == "***"
 
 
-@pytest.mark.parametrize("number", [1, -2])
-async def test_an_earlier_answer_is_shown_without_what_its_own_payload_hides(number: int) -> None:
-    """Also a result that was set, when another payload has been set since. Where that of then is
-    not kept nothing is shown; an answer to today's is masked by today's."""
+async def test_an_earlier_answer_is_shown_without_what_its_own_payload_hides() -> None:
+    """Also when another payload has been set since. Where that of then is not kept nothing is
+    shown; an answer to today's is masked by today's."""
     desk = Desk("/card", payload={"card": "today"})
     desk.step.generation = desk.step.payload_generation = 3
-    quoting = {"told": f"no {CANARY}", "other": "not today", "fine": 2}
-    early = replace(answer(quoting), number=number)
+    early = answer({"told": f"no {CANARY}", "other": "not today", "fine": 2})
     assert (await read.shown_body(desk.front, desk.step, early)).data == b'"***"'
     desk.earlier[1] = Body("S", 1, json.dumps({"card": CANARY}).encode())
     assert await desk.shown(early) == {"told": "***", "other": "not today", "fine": 2}
-    late = replace(answer(quoting), number=2)
+    late = replace(early, number=2)
     assert (await desk.shown(late))["other"] == "***"
-    unknown = replace(answer(quoting), number=9)
+    unknown = replace(early, number=9)
     assert (await read.shown_body(desk.front, desk.step, unknown)).data == b'"***"'
+
+
+async def test_a_result_that_was_set_does_not_tell_what_is_hidden() -> None:
+    """Whoever set it may have tried a thousand values in it: nothing of it is shown, whether one is
+    right or not. Where the payload hides nothing it is shown as an answer is."""
+    desk = Desk("/card", payload={"card": CANARY})
+    for tried in (["wrong", CANARY], ["wrong", "wrong as well"]):
+        was_set = replace(answer({"tried": tried}), number=-1)
+        assert (await read.shown_body(desk.front, desk.step, was_set)).data == b'"***"'
+    desk.payload = Body("S", 1, b'{"other": 1}')
+    assert await desk.shown(replace(answer({"card": 1, "fine": 2}), number=-1)) == {
+        "card": "***",
+        "fine": 2,
+    }
 
 
 async def test_a_body_whose_run_has_gone_meanwhile_is_not_shown() -> None:
@@ -225,6 +240,72 @@ async def test_the_refusal_of_another_payload_has_no_digest_of_the_recorded() ->
     plain = [fingerprint(text).hex() for text in (b'"ours"', b"null")]
     assert (reply.status, len({*told, *plain})) == (422, 4)
     assert all(len(bytes.fromhex(each)) == 32 for each in told)
+
+
+REPAIRS: dict[str, dict[str, object]] = {
+    "rerun": {"payload": {"card": "***", "n": 1}},
+    "set-result": {"step": "S", "result": {"card": "***"}},
+}
+
+
+@pytest.mark.parametrize("dry_run", [False, True])
+@pytest.mark.parametrize("action", REPAIRS)
+async def test_what_was_read_masked_is_not_given_back(action: str, dry_run: bool) -> None:
+    """By its place; where nothing is hidden, and where asterisks are meant, it is taken."""
+
+    async def done_with(desk: Desk, text: str) -> Refused:
+        stub = cast(Any, desk.front)
+        stub.config, stub.engine.draining = Config(), True
+
+        async def act(*args: object) -> None:
+            raise Refused(Problem.NOT_FOUND, "It was taken as far as the run.")
+
+        stub.engine.act = act
+        stub.engine.memory.live = {}
+        with pytest.raises(Refused) as refused:
+            await action_of(desk.front, EVERYBODY, "R", text.encode(), Actor("ada"), lambda: None)
+        return refused.value
+
+    asked = {"action": action, "reason": "why", "dryRun": dry_run, **REPAIRS[action]}
+    refused = await done_with(Desk("/other"), json.dumps(asked))
+    assert refused.problem is Problem.INVALID_REQUEST
+    member = "payload" if action == "rerun" else "result"
+    assert refused.members == {"member": member, "pointers": ["/card"]}
+    assert f"`{member}` has *** in the place of a value: /card." in refused.detail
+    for desk, text in (
+        (Desk(), json.dumps(asked)),
+        (Desk("/card"), json.dumps(asked).replace('"***"', r'"\u002a**"')),
+        (Desk("/card"), json.dumps(asked).replace("***", "4111")),
+    ):
+        assert (await done_with(desk, text)).problem is Problem.NOT_FOUND
+    text_result = {"action": action, "reason": "why", "step": "S", "contentType": "text/plain"}
+    if action == "set-result":
+        whole = json.dumps({**text_result, "result": "***"})
+        assert (await done_with(Desk("/card"), whole)).members["pointers"] == [""]
+        said = json.dumps({**text_result, "result": "***bold***"})
+        assert (await done_with(Desk("/card"), said)).problem is Problem.NOT_FOUND
+
+
+@pytest.mark.parametrize(("generation", "told"), [("1", "first"), ("3", "now"), ("2", None)])
+async def test_a_generation_has_its_own_payload_or_none(generation: str, told: str | None) -> None:
+    """Where the step was posted again that of before is not kept; today's is not shown for it."""
+    desk = Desk(payload="now")
+    desk.step.generation = desk.step.payload_generation = 3
+    if told == "first":
+        desk.earlier[1] = Body("S", 1, b'"first"')
+
+    async def gone_or(run_id: str, unknown: Refused) -> Refused:
+        return unknown
+
+    cast(Any, desk.front).engine.gone_or = gone_or
+    asked = read.payload(desk.front, EVERYBODY, "S", {"generation": generation}, None)
+    if told is not None:
+        assert json.loads((await asked).body) == told
+        return
+    with pytest.raises(Refused, match="generation 2 of the step") as refused:
+        await asked
+    assert refused.value.problem is Problem.NOT_FOUND
+    assert "posted again for generation 3" in refused.value.detail
 
 
 async def test_of_a_body_that_was_cut_the_full_size_is_told() -> None:

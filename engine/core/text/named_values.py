@@ -72,6 +72,11 @@ class Names:
                 parts.append(self._given_text.sub(rf"\g<1>{MASK}", line[0]))
         return "".join(parts)
 
+    def are_given_masks(self, text: str) -> bool:
+        """Whether a name is given a mask in a text, as `masked` leaves it."""
+        lines = (found for line in text.splitlines() for found in self._given_text.finditer(line))
+        return any(found[0].removeprefix(found[1]).strip() == MASK for found in lines)
+
 
 def _unescaped(spelled: bytes) -> bytes:
     """A string with ASCII instead of its escapes: the same object, if there are none."""

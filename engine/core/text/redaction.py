@@ -16,6 +16,7 @@ from typing import AnyStr, TypeVar
 
 from engine.core.text.json_text import declares_json, json_fault
 from engine.core.text.masked_json import PIECE_BYTES, SPANS_MAX, VALUE_MASK, Node, Span, spans_in
+from engine.core.text.masks_left import masks_left
 from engine.core.text.named_values import Names
 from engine.core.text.secrets import MASK
 
@@ -160,6 +161,18 @@ class Redaction:
             found.update(_texts_of(payload[span.begin : span.end]))
         values = [each for each in found if len(each) >= VALUE_CHARACTERS_MIN]
         return sorted(values, key=_longest_first) if len(values) <= most else None
+
+    def masks_in(self, data: bytes, *, is_json: bool) -> Generator[None, None, list[str]]:
+        """Where in a body that somebody gives a mask stands in the place of a value, as JSON
+        pointers: it was read as people are shown it. Of a text that is all of it. A value whose
+        asterisks are escaped (`"\\u002a**"`) is no mask."""
+        mask = MASK.encode()
+        if not (self._points or self._names) or mask not in data:
+            return []
+        if is_json:
+            return (yield from masks_left(data, self._names))
+        named = self._names is not None and self._names.are_given_masks(data.decode())
+        return [""] if data.strip() == mask or named else []
 
 
 def _longest_first(value: str) -> tuple[int, str]:

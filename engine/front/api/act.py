@@ -18,10 +18,12 @@ from engine.core.rules.action import Action, Order
 from engine.core.rules.hold import Hold
 from engine.core.rules.repair import Given
 from engine.core.text.json_text import declares_json, nesting
+from engine.core.text.secrets import MASK
 from engine.front.access.own import check_own
 from engine.front.access.who import Who
 from engine.front.api.context import Front
 from engine.front.api.figures import hold_rows, holds_of, holds_over
+from engine.front.api.read import OPERATORS
 from engine.front.asked import decode_asked
 from engine.front.server.reply import Reply
 from engine.front.show.replies import json_reply, problem_reply
@@ -64,6 +66,8 @@ async def action(
     if not front.engine.draining:  # else all are refused alike
         at_hand = front.engine.memory.client_of
         await check_own(who, run_id, no_such_run(run_id), at_hand, front.views)
+    if given is not None:
+        await _refuse_masked(front, run_id, asked, given)
     try:
         order = Order(
             asked.action,
@@ -206,6 +210,33 @@ def given_of(asked: wire.ActionRequest, key: str | None, config: Config) -> Give
     if nesting(payload, config.json_depth_max) > config.json_depth_max:
         raise _refused(f"`payload` nests deeper than {config.json_depth_max} levels.", "payload")
     return _given(0, payload, JSON, key, json=True)
+
+
+async def _refuse_masked(
+    front: Front, run_id: str, asked: wire.ActionRequest, given: Given
+) -> None:
+    """Raises Refused for what was read with masks in it and comes back: an application would be
+    given those."""
+    registry = front.registry
+    member = "result" if isinstance(asked.payload, UnsetType) else "payload"
+    sent: Raw | UnsetType = getattr(asked, member)
+    if not registry.redactions or isinstance(sent, UnsetType) or MASK.encode() not in bytes(sent):
+        return
+    client = front.engine.memory.client_of(run_id) or await front.views.client_of(run_id)
+    redaction = None if client is None else registry.redactions.of(client)
+    if redaction is None:
+        return
+    steps = redaction.masks_in(given.data, is_json=given.json)
+    if pointers := await front.costly.run(steps, OPERATORS, lambda: None):
+        where = ", ".join(it or "all of it" for it in pointers)
+        raise Refused(
+            Problem.INVALID_REQUEST,
+            f"`{member}` has *** in the place of a value: {where}. It was read masked, as the"
+            f" client {client} hides something. Give the value, which the role admin may read"
+            " (`atomic body --whole`). Where three asterisks are meant, write one as `\\u002a`.",
+            member=member,
+            pointers=pointers,
+        )
 
 
 def _result(asked: wire.ActionRequest, key: str | None, bytes_max: int) -> Given:

@@ -304,7 +304,15 @@ async def payload(
     number = found.payload_generation
     if (generation := query.get("generation")) is not None:
         asked = _generation(found, generation)
-        number = await front.views.payload_number(step_id, asked) or number
+        kept = await front.views.payload_number(step_id, asked)
+        if kept is None:  # of a step that was posted again only the latest is
+            detail = (
+                f"What generation {asked} of the step was called with is not kept, as it was posted"
+                f" again for generation {number}: of that there is the payload."
+            )
+            unknown = Refused(Problem.NOT_FOUND, detail)
+            raise await front.engine.gone_or(found.run_id, unknown)
+        number = kept
     return await _raw(front, found, number, byte_range, answer=False, whole=whole)
 
 
@@ -419,8 +427,8 @@ async def shown_body(front: Front, step: Step, body: Body) -> Body:
 async def _hidden_of(
     front: Front, step: Step, answer: int, redaction: Redaction
 ) -> Sequence[str] | None:
-    """What is hidden of the payload that an answer may quote; None: it cannot be told. Raises
-    Refused."""
+    """What is hidden of the payload that an answer may quote; None: it cannot be told, or is not
+    to be. Raises Refused."""
     number = await _payload_behind(front, step, answer)
     if number is None:
         return None
@@ -428,10 +436,14 @@ async def _hidden_of(
     try:
         if payload is None:
             return None  # it is not kept any more
-        return await front.costly.run(redaction.values_in(payload.data), OPERATORS, lambda: None)
+        steps = redaction.values_in(payload.data)
+        values = await front.costly.run(steps, OPERATORS, lambda: None)
     finally:
         if room is not None:
             room.give_back()
+    if answer < 0 and values:
+        return None  # who set it would learn by a mask which of their guesses is right
+    return values
 
 
 async def _payload_behind(front: Front, step: Step, answer: int) -> int | None:

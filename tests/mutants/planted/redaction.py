@@ -5,9 +5,9 @@ from __future__ import annotations
 
 from engine.call.caller import HttpCaller
 from engine.core.rules import excerpt, redacted
-from engine.core.text import masked_json, named_values, redaction
+from engine.core.text import masked_json, masks_left, named_values, redaction
 from engine.front.access import audited
-from engine.front.api import read, submit
+from engine.front.api import act, events, read, submit
 from engine.front.show.digests import Digests
 from engine.registry.redactions import Redactions
 from engine.store.sqlite.file import owner
@@ -92,7 +92,7 @@ def masked_after_the_cut(bug: Planting) -> None:
 def quoted_in_an_answer(bug: Planting) -> None:
     bug.rewrite(
         read._hidden_of,
-        "return await front.costly.run(redaction.values_in(payload.data), OPERATORS, lambda: None)",
+        "steps = redaction.values_in(payload.data)",
         "return ()",
     )
 
@@ -168,6 +168,12 @@ def digests_as_recorded(bug: Planting) -> None:
     bug.rewrite(Digests.shown, "return hmac.digest(", "return digest or hmac.digest(")
 
 
+@plant("who sees one client's events has digests as they are recorded", by=(PROPERTY,),
+       test=f"{DIGESTS}test_no_stream_has_what_is_recorded")  # fmt: skip
+def own_digests_as_recorded(bug: Planting) -> None:
+    bug.rewrite(events._event_frame, "digests.put_in(data, record.run_id)", "pass")
+
+
 @plant("the same payload is told the same in every run", by=(PROPERTY,),
        test=f"{DIGESTS}test_what_is_the_same_is_told_in_one_run_alone")  # fmt: skip
 def digests_over_runs(bug: Planting) -> None:
@@ -190,6 +196,35 @@ def refusals_as_recorded(bug: Planting) -> None:
        test=f"{SHOWN}test_who_posts_without_the_payload_is_shown_what_people_are")  # fmt: skip
 def posts_whole(bug: Planting) -> None:
     bug.rewrite(submit._is_of_a_person, "result.payload_differs", "False")
+
+
+@plant("a masked payload that is sent back is taken", by=(PROPERTY,),
+       test=f"{SHOWN}test_what_was_read_masked_is_not_given_back")  # fmt: skip
+def masks_taken(bug: Planting) -> None:
+    bug.rewrite(act._refuse_masked, "if redaction is None:", "if True:")
+
+
+@plant("of masks that are sent back those in arrays are not seen", by=(PROPERTY,),
+       test="tests/core/test_masks_left.py::test_it_finds_what_a_parser_finds")  # fmt: skip
+def masks_in_arrays(bug: Planting) -> None:
+    bug.rewrite(masks_left.masks_left, "place.is_object and place.is_name_next", "True")
+
+
+@plant(
+    "a result that somebody sets says which of their guesses is right",
+    by=(PROPERTY,),
+    test=f"{SHOWN}test_a_result_that_was_set_does_not_tell_what_is_hidden",
+)
+def guesses_in_results(bug: Planting) -> None:
+    bug.rewrite(read._hidden_of, "if answer < 0 and values:", "if False:")
+
+
+@plant("for a payload that is not kept today's is shown", by=(PROPERTY,),
+       test=f"{SHOWN}test_a_generation_has_its_own_payload_or_none")  # fmt: skip
+def todays_payload(bug: Planting) -> None:
+    bug.rewrite(
+        read.payload, "payload_number(step_id, asked)", "payload_number(step_id, asked) or number"
+    )
 
 
 @plant("a client that goes takes its rules along", by=(PROPERTY,),
