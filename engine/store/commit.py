@@ -37,6 +37,13 @@ class RowsOfRun(Struct):
     bodies: list[tuple[Any, ...]] = []
     """Where others lie than those that rows of steps and attempts name."""
 
+    def of_table(self, name: str) -> list[tuple[Any, ...]]:
+        """The rows of one table, of a run that the tables do not know."""
+        if name == "run":
+            return [self.run]
+        named = {"step": self.steps, "attempt": self.attempts, "outcome": self.outcomes}
+        return named.get(name, self.bodies)
+
 
 def _rows_of(it: RunRows, owner: str, epoch: int) -> RowsOfRun:
     return RowsOfRun(

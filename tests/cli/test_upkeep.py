@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import trio
 
+from engine.cli.show import text
 from engine.process.exits import EXIT_DAMAGED, EXIT_REFUSED, EXIT_UNREACHABLE, EXIT_USAGE
 from tests.client.fake_engine import Atomic, FakeEngine, answer
 from tests.store.support import answered, change_file, new_run, started, store_at
@@ -44,6 +45,22 @@ def test_verify_names_each_fault_and_has_an_exit_code_for_it(atomic: Atomic, pat
     report = json.loads(result.stdout)
     assert [fault["place"] for fault in report["faults"]] == ["step Ra"]
     assert report["tookMs"] >= 0
+
+
+def test_how_far_it_is_is_told_on_a_terminal_once_it_takes_long(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """After two seconds, ten times a second at most; and the line is gone in the end."""
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    now = [100.0]
+    monkeypatch.setattr(text, "monotonic", lambda: now[0])
+    with text.ProgressLine() as line:
+        for at, done in ((101.9, 1), (102.0, 2_000), (102.05, 3_000), (102.2, 4_000)):
+            now[0] = at
+            line.show("events", done, 5_000)
+    blank = " " * len("events: 2,000 of 5,000")
+    told = "\revents: 2,000 of 5,000\revents: 4,000 of 5,000"
+    assert capsys.readouterr().err == f"{told}\r{blank}\r"
 
 
 def test_what_verify_cannot_look_at_is_a_line(atomic: Atomic, path: Path) -> None:

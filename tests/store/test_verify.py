@@ -29,6 +29,7 @@ from tests.store.support import (
     rows,
     started,
     store_at,
+    the_run,
 )
 
 
@@ -101,7 +102,7 @@ async def test_runs_that_memory_has_no_room_for_are_compared_in_another_walk(
     monkeypatch.setattr(fold, "STEPS_AT_ONCE", 1)
     walks: list[str] = []
     assert verify(whole, lambda name, done, of: walks.append(name)).faults == []
-    assert "rows" in walks
+    assert "events once more" in walks
     change_file(whole, "UPDATE step SET attempts = 9 WHERE id = 'Rb'")
     assert told(verify(whole)) == ["step Rb: attempts is 9, and its events say 2"]
 
@@ -215,6 +216,49 @@ async def test_a_step_that_ends_twice_in_the_journal_is_a_fault(whole: Path) -> 
     (fault,) = told(verify(whole))
     assert fault.startswith(f"run Ra, event {last}: it does not follow from those before it")
     assert "Cancelled while step Ra is completed" in fault
+
+
+async def test_an_event_that_a_start_could_not_fold_is_a_fault(whole: Path) -> None:
+    """Also of a run that has rows, which need not know it yet: what a start finds at the end of the
+    journal is folded into them."""
+    with closing(sqlite3.connect(whole)) as db:
+        last = db.execute("SELECT max(seq + events) FROM journal").fetchone()[0]
+        entry = Entry(last)
+        entry.events = [EventLine("Ra", "cancelled", 9, Cancelled(9, "Ra"))]
+        JOURNAL.insert(db, [entry.row()])
+        db.commit()
+    (fault,) = told(verify(whole))
+    assert fault.startswith(f"run Ra, event {last}: it does not follow from those before it")
+    change_file(whole, "UPDATE step SET state = 'nonsense' WHERE id = 'Ra'")
+    assert any(it.startswith("run Ra: its rows cannot be read") for it in told(verify(whole)))
+
+
+async def test_what_a_start_folds_into_rows_is_no_fault(path: Path) -> None:
+    """An engine that is killed leaves events behind what the rows of their runs know."""
+    async with store_at(path) as store:
+        await store.write(new_run("a")[1]).wait()
+    async with crashing(path) as store:
+        (found,) = await store.load_runs(["Ra"], until=0)
+        await store.write(started(the_run(found), 1)).wait()
+    report = verify(path)
+    assert report.faults == []
+    assert "a start folds 1 event more" in {it.name: it.what for it in report.checked}["rows"]
+
+
+@pytest.mark.parametrize("at_once", [1, 1_000])
+async def test_of_many_runs_the_one_that_differs_is_named(
+    whole: Path, monkeypatch: pytest.MonkeyPatch, at_once: int
+) -> None:
+    """Compared alone or together: a row that is otherwise, one too many, one too few."""
+    monkeypatch.setattr(fold, "COMPARED_AT_ONCE", at_once)
+    change_file(whole, "UPDATE step SET generation = 3 WHERE id = 'Rb'")
+    change_file(whole, "DELETE FROM attempt WHERE step_id = 'Ra'")
+    change_file(whole, "INSERT INTO body VALUES ('Rc', 1, 1, 1)")
+    assert sorted(told(verify(whole)))[:3] == [
+        "step Ra, attempt 1: its row in `attempt` is missing",
+        "step Rb: generation is 3, and its events say 2",
+        "step Rc, body 1: this body is in no event",
+    ]
 
 
 def _damaged(whole: Path, number: int) -> Path:

@@ -11,6 +11,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from datetime import datetime
+from time import monotonic  # noqa: TID251 - a command has no other clock
 from typing import Any, Self, TypeVar
 
 import click
@@ -115,6 +116,15 @@ def until_text(due_at: str, now: str) -> str:
     return f"in {span_text(left)}" if left > 0 else "now"
 
 
+def size_text(size: int) -> str:
+    """Bytes for people: `120 bytes`, `12 kB`, `3.4 MB`, `1,200 MB`."""
+    if size < 1_000:
+        return count_text(size, "byte")
+    if size < 1_000_000:
+        return f"{size / 1e3:,.0f} kB"
+    return f"{size / 1e6:,.{1 if size < 1e8 else 0}f} MB"
+
+
 def count_text(number: int, what: str) -> str:
     """`1 step`, `2 steps`, `1,000 steps`; `1 try`, `2 tries`; `2 keys`."""
     many = f"{what[:-1]}ies" if what.endswith("y") and what[-2] not in "aeiou" else f"{what}s"
@@ -126,12 +136,18 @@ def on_terminal() -> bool:
     return sys.stdin.isatty() and sys.stdout.isatty()
 
 
+QUIET_S = 2.0
+"""Nobody asks how far something is that takes no longer."""
+REDRAW_S = 0.1
+
+
 class ProgressLine:
     """One line on a terminal that tells how far something is, and is gone when it has ended."""
 
     def __init__(self) -> None:
         self._width = 0
         self._on = sys.stderr.isatty()
+        self._next = monotonic() + QUIET_S
 
     def __enter__(self) -> Self:
         return self
@@ -141,9 +157,11 @@ class ProgressLine:
             click.echo(f"\r{'':<{self._width}}\r", nl=False, err=True)
 
     def show(self, name: str, done: int, of: int) -> None:
-        """Tell it, where there is a terminal; `of` 0: how much there is to do is not known."""
-        if not self._on:
+        """Tell it, where there is a terminal and some seconds are over; `of` 0: how much there is
+        to do is not known."""
+        if not self._on or (now := monotonic()) < self._next:
             return
+        self._next = now + REDRAW_S
         text = f"{name}: {done:,} of {of:,}" if of else f"{name} …"
         self._width = max(self._width, len(text))
         click.echo(f"\r{text:<{self._width}}", nl=False, err=True)

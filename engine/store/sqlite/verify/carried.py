@@ -12,7 +12,7 @@ from engine.store.sqlite.verify.fold import FoldCheck
 
 SQL_PARTS = "SELECT run_id, entry, size, packed, length(large) FROM carried ORDER BY run_id, entry"
 SQL_COUNT = "SELECT count(*), count(DISTINCT run_id) FROM carried"
-TELL_EVERY = 4_096
+TELL_EVERY = 256
 """Parts."""
 
 
@@ -26,7 +26,7 @@ def check_carried(
     with closing(db.execute(SQL_PARTS)) as rows:
         for number, (run_id, *row) in enumerate(rows):
             if number % TELL_EVERY == 0:
-                progress("carried", number, parts)
+                progress("carried on", number, parts)
             if run_id != seen:
                 _fold(fold, seen, is_whole=is_whole)
                 seen, is_whole, last = run_id, True, 0

@@ -20,15 +20,19 @@ from engine.core.machine import Change
 from engine.core.model import run_of
 from engine.ports.report import Report
 from engine.store.folding import new_run
-from engine.store.journal import BodyLine, EventLine
+from engine.store.journal import UNREADABLE, BodyLine, EventLine
 from engine.store.pending import RunRows, absorb
+from engine.store.sqlite.content import versions
 from engine.store.sqlite.cut import carried_of
 from engine.store.sqlite.expiry import Gone
+from engine.store.sqlite.readers import stored_run
 from engine.store.sqlite.verify.journal import ReadEntry, begins_at
 from engine.store.sqlite.verify.rows import RowComparison
 
 STEPS_AT_ONCE = 60_000
 """Steps of the runs that are held, about: some 150 MB."""
+COMPARED_AT_ONCE = 1_000
+"""Steps of runs that wait to be compared, so that a few queries do for many runs."""
 SQL_CARRIED = "SELECT 1 FROM carried WHERE run_id = ? LIMIT 1"
 
 
@@ -37,7 +41,9 @@ class Followed(Struct):
 
     rows: RunRows
     until: int | None
-    """The last event that the row knows; None: there is no row."""
+    """The last event that the row knows; None: there is no row, or no more of it to compare."""
+    has_row: bool = False
+    """It goes on from its rows, which are compared by themselves."""
 
 
 class FoldCheck:
@@ -56,6 +62,8 @@ class FoldCheck:
         """Runs that a bug stopped: their rows follow from no fold, and are not compared."""
         self.gone = 0
         """Runs that retention removed: there are no rows to compare."""
+        self._is_of_today = len({len(it) for it in versions(db)}) == 1
+        """Its rows can be read: an older file's are, once a start has brought it up to date."""
         self._gone = Gone(db)
         self._floor = begins_at(db) - 1
         self._begun: set[str] = set()
@@ -64,16 +72,20 @@ class FoldCheck:
         self._let_be: dict[str, None] = {}
         """Runs of which something was told already, or that are not compared."""
         self._held = 0
+        self._to_compare: list[RunRows] = []
+        self._steps_to_compare = 0
         self._from = 0
         """Runs that begin before this event were followed in a walk before."""
         self.again_from: int | None = None
         """Where the next walk begins; None: there is none to come."""
 
-    def begin_walk(self) -> None:
-        """Once more over the journal, for the runs that were left to this walk."""
+    def begin_walk(self) -> int:
+        """Once more over the journal, for the runs that were left to this walk; returns where: none
+        of them has anything before."""
         assert self.again_from is not None
         self._from, self.again_from = self.again_from, None
         self._let_be.clear()
+        return self._from
 
     def fold_carried(self, run_id: str) -> None:
         """Compare a run of which all was carried on. Raises TooManyFaults, and UNREADABLE."""
@@ -108,7 +120,7 @@ class FoldCheck:
                     self._followed[run_id] = followed
                 elif run_id not in self._followed:
                     if run_id not in self._let_be:  # compared, and here is more
-                        self._see_later(seq, run_id)
+                        self._see_later(seq, line)
                     return None
                 self._fold(followed, seq, line, entry, part.bodies)
         return self._followed.get(run_id)
@@ -123,10 +135,11 @@ class FoldCheck:
             if followed is None:
                 continue
             self.folded += 1
-            self._fold(followed, seq, line, entry.seq, by_run.get(line.run_id, ()))
+            self._fold(followed, seq, line, entry.seq, by_run.pop(line.run_id, ()))
 
     def end_walk(self) -> None:
         """The journal has ended."""
+        self._compare_all()
         for run_id, followed in self._followed.items():
             until = followed.until
             if until is not None:
@@ -144,7 +157,7 @@ class FoldCheck:
             return None
         begins = isinstance(line.event, Accepted) and line.event.step_id == run_id
         if not begins and not self._is_carried(run_id):
-            self._see_later(seq, run_id)
+            self._see_later(seq, line)
             return None
         if begins and seq < self._from:
             return None
@@ -183,10 +196,11 @@ class FoldCheck:
             self.folded += 1
             self._let_be[run_id] = None
 
-    def _see_later(self, seq: int, run_id: str) -> None:
+    def _see_later(self, seq: int, line: EventLine) -> None:
         """An event of a run that is not followed: compared already, of another walk, or lost."""
         if self._from:
             return  # the first walk has told it
+        run_id = line.run_id
         row = self._db.execute(self._sql_run, (run_id,)).fetchone()
         if row is None and self._floor and self._gone.among((run_id,)):
             self._let_be_gone(run_id)
@@ -199,6 +213,8 @@ class FoldCheck:
                 self._report.found(
                     f"run {run_id}", f"its rows know events up to {known}, and lack event {seq}"
                 )
+            else:
+                self._go_on_from_rows(seq, line)
         elif self.again_from is None:
             self.folded += 1
             self._let_be[run_id] = None
@@ -206,6 +222,22 @@ class FoldCheck:
                 f"journal, event {seq}", f"it is of run {run_id}, which no event before it begins"
             )
             self.comparison.count(run_id)
+
+    def _go_on_from_rows(self, seq: int, line: EventLine) -> None:
+        """Of the journal's end the rows need not know: a start folds it into them, and so it is
+        folded here."""
+        run_id = line.run_id
+        try:
+            stored = stored_run(self._db, run_id) if self._is_of_today else None
+        except (*UNREADABLE, AssertionError, KeyError) as error:
+            self._report.found(f"run {run_id}", f"its rows cannot be read: {what_was_wrong(error)}")
+            stored = None
+        if stored is None:
+            self._let_be[run_id] = None
+            return
+        self._held += len(stored.run.steps)
+        followed = self._followed[run_id] = Followed(RunRows(stored.run, seq, 0.0), None, True)
+        self._fold(followed, seq, line, seq, ())
 
     def _fold(
         self,
@@ -227,29 +259,33 @@ class FoldCheck:
                 f"it does not follow from those before it: {what_was_wrong(error)}",
             )
             self._let_go(run.id)
-            self.comparison.count(run.id)
+            if not followed.has_row:
+                self.comparison.count(run.id)
             return
         self._held += len(run.steps) - steps_before
         if isinstance(line.event, EngineErred):
             self._let_go(run.id)
-            self._let_be_stopped(run.id)
+            if not followed.has_row:
+                self._let_be_stopped(run.id)
         elif followed.until is not None and seq >= followed.until:
             self._compare(followed, seq)
 
     def _compare(self, followed: Followed, seq: int) -> None:
-        run_id = followed.rows.run.id
+        run = followed.rows.run
+        self._let_go(run.id, forget=True)
         if seq != followed.until:
-            self._report.found(f"run {run_id}", _none_of(followed.until))
-            self.comparison.count(run_id)
-        else:
-            try:
-                for it in self.comparison.compare(followed.rows):
-                    self._report.found(it.place, it.what)
-            except (TypeError, KeyError, ValueError) as error:
-                self._report.found(
-                    f"run {run_id}", f"its rows cannot be read: {what_was_wrong(error)}"
-                )
-        self._let_go(run_id, forget=True)
+            self._report.found(f"run {run.id}", _none_of(followed.until))
+            self.comparison.count(run.id)
+            return
+        self._to_compare.append(followed.rows)
+        self._steps_to_compare += len(run.steps)
+        if self._steps_to_compare >= COMPARED_AT_ONCE:
+            self._compare_all()
+
+    def _compare_all(self) -> None:
+        some, self._to_compare, self._steps_to_compare = self._to_compare, [], 0
+        for it in self.comparison.compare(some):
+            self._report.found(it.place, it.what)
 
     def _let_go(self, run_id: str, *, forget: bool = False) -> None:
         followed = self._followed.pop(run_id)

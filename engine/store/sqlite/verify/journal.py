@@ -15,7 +15,7 @@ from engine.store.journal import UNREADABLE, BodyLine, EventLine, Opened, opened
 SQL_ENTRIES = (
     "SELECT seq, events, at, size, packed, length(large) FROM journal WHERE seq >= ? ORDER BY seq"
 )
-TELL_EVERY = 4_096
+TELL_EVERY = 256
 """Entries."""
 
 
@@ -37,8 +37,10 @@ def begins_at(db: sqlite3.Connection) -> int:
 
 
 def read_entries(db: sqlite3.Connection, begin: int) -> Iterator[ReadEntry]:
-    """The entries of a journal that was found whole. Raises what damage raises."""
-    with closing(db.execute(SQL_ENTRIES, (begin,))) as rows:
+    """The entries of a journal that was found whole, from the one with event `begin` on. Raises
+    what damage raises."""
+    first = db.execute("SELECT max(seq) FROM journal WHERE seq <= ?", (begin,)).fetchone()[0]
+    with closing(db.execute(SQL_ENTRIES, (first or begin,))) as rows:
         for seq, _, _, _, packed, _ in rows:
             yield ReadEntry(seq, *unpack(packed))
 
@@ -68,7 +70,7 @@ class JournalCheck:
             read, expected = self._look(row, expected)
             self.entries += 1
             if self.entries % TELL_EVERY == 0:
-                self._progress("journal", expected, last)
+                self._progress("events", expected, last)
             if read is not None and self.is_whole:
                 self.events += len(read.events)
                 yield read

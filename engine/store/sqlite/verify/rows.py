@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from operator import itemgetter
 from typing import Any
 
 import msgspec
 from msgspec import Struct
 
+from engine.core.errors import what_was_wrong
 from engine.core.model import Move
 from engine.core.retry import RetryPolicy
 from engine.store import rows
@@ -21,13 +23,14 @@ BY_NULL_ALONE = frozenset({"cause", "stuck_at"})
 """How causes are told apart has changed from version to version: only whether there is one counts.
 """
 TOLD_PER_ROW = 3
-SQL_OF_RUN = {
-    "run": "SELECT * FROM run WHERE id = ?1",
-    "step": "SELECT * FROM step WHERE id >= ?1 AND id < ?1 || '.'",
-    "attempt": "SELECT * FROM attempt WHERE step_id >= ?1 AND step_id < ?1 || '.'",
-    "outcome": "SELECT * FROM outcome WHERE step_id >= ?1 AND step_id < ?1 || '.'",
-    "body": "SELECT * FROM body WHERE step_id >= ?1 AND step_id < ?1 || '.'",
+OF_RUN = {
+    "run": "run.id = of_run.value",
+    "step": "step.id >= of_run.value AND step.id < of_run.value || '.'",
+    "attempt": "step_id >= of_run.value AND step_id < of_run.value || '.'",
+    "outcome": "step_id >= of_run.value AND step_id < of_run.value || '.'",
+    "body": "step_id >= of_run.value AND step_id < of_run.value || '.'",
 }
+"""Where the rows of a run are; `of_run` has the ids of some."""
 KEYS = {
     "run": ("id",),
     "step": ("id",),
@@ -42,7 +45,6 @@ COLUMNS = {
     "outcome": rows.OUTCOME_COLUMNS,
     "body": rows.BODY_COLUMNS,
 }
-MISSING = object()
 _moves = msgspec.json.Decoder(tuple[Move, ...]).decode
 _policy = msgspec.json.Decoder(RetryPolicy).decode
 
@@ -59,34 +61,72 @@ class RowComparison:
 
     def __init__(self, db: sqlite3.Connection) -> None:
         self._db = db
-        tables = {name for (name,) in db.execute("SELECT name FROM sqlite_schema")}
-        self.compared = dict.fromkeys((it for it in COLUMNS if it in tables), 0)
-        """Those that there are: a file may be older."""
+        self._plain = db.cursor()
+        self._plain.row_factory = None
+        self.compared: dict[str, int] = {}
+        """Rows, by table; of those that there are: a file may be older."""
+        self._told: dict[str, tuple[str, ...]] = {}
+        """The columns of each of which events tell."""
+        for table, columns in COLUMNS.items():
+            has = {row["name"] for row in db.execute(f"PRAGMA table_info({table})")}
+            if has:
+                self.compared[table] = 0
+                self._told[table] = tuple(
+                    it for it in columns if it in has and it not in NOT_OF_EVENTS
+                )
 
-    def compare(self, made: RunRows) -> Iterable[Differs]:
-        """The rows of a run with these, which all of its events have made."""
+    def compare(self, some: Sequence[RunRows]) -> Iterable[Differs]:
+        """The rows of some runs with these, which all of their events have made.
+
+        All at once first, without a look at any single value, then each run so, and value by value
+        only those that are not equal: nearly none of a file that is well.
+        """
+        if self._are_equal(some):
+            return
+        for made in some:
+            if len(some) > 1 and self._are_equal((made,)):
+                continue
+            try:
+                yield from self._compare_run(made)
+            except (TypeError, KeyError, ValueError) as error:
+                yield Differs(
+                    f"run {made.run.id}", f"its rows cannot be read: {what_was_wrong(error)}"
+                )
+
+    def _are_equal(self, some: Sequence[RunRows]) -> bool:
+        """Every row is as its events say, to the letter, and there is no other; then they count as
+        compared. An older engine may have written rows that say the same in other letters."""
+        to_write = RowsToWrite(some, "", 0)
+        if len(to_write.made) < len(some):
+            return False
+        ids, counts = _json([made.run.id for made in some]), dict[str, int]()
+        for table, columns in self._told.items():
+            told = itemgetter(*map(COLUMNS[table].index, columns))
+            wanted = [told(row) for ours in to_write.made for row in ours.of_table(table)]
+            query = _of_runs(table, ",".join(f"{table}.{it}" for it in columns))
+            found = self._plain.execute(query, (ids,)).fetchmany(len(wanted) + 1)
+            distinct = set(wanted)
+            if not len(found) == len(wanted) == len(distinct) or distinct != set(found):
+                return False
+            counts[table] = len(found)
+        for table, count in counts.items():
+            self.compared[table] += count
+        return True
+
+    def _compare_run(self, made: RunRows) -> Iterable[Differs]:
         to_write = RowsToWrite([made], "", 0)
         if not to_write.made:
             error = to_write.unwritable[0].error
             yield Differs(f"run {made.run.id}", f"its events make no rows: {error}")
             return
-        ours = to_write.made[0]
-        expected = {
-            "run": [ours.run],
-            "step": ours.steps,
-            "attempt": ours.attempts,
-            "outcome": ours.outcomes,
-            "body": ours.bodies,
-        }
         for table in self.compared:
-            wanted = expected[table]
-            yield from self._compare_table(table, wanted, made)
+            yield from self._compare_table(table, to_write.made[0].of_table(table), made)
 
     def count(self, run_id: str) -> None:
         """Count the rows of a run that is not compared."""
         for table in self.compared:
-            count = SQL_OF_RUN[table].replace("SELECT *", "SELECT count(*)")
-            self.compared[table] += self._db.execute(count, (run_id,)).fetchone()[0]
+            count = _of_runs(table, "count(*)")
+            self.compared[table] += self._db.execute(count, (_json([run_id]),)).fetchone()[0]
 
     def _compare_table(
         self, table: str, wanted: list[tuple[Any, ...]], made: RunRows
@@ -99,7 +139,8 @@ class RowComparison:
             if key in by_key:
                 yield Differs(_place(table, row), "its events record it twice")
             by_key[key] = row
-        for found in self._db.execute(SQL_OF_RUN[table], (made.run.id,)):
+        query = _of_runs(table, f"{table}.*")
+        for found in self._db.execute(query, (_json([made.run.id]),)):
             self.compared[table] += 1
             stored = dict(zip(found.keys(), found, strict=True))
             told = by_key.pop(tuple(stored[name] for name in keys), None)
@@ -109,6 +150,15 @@ class RowComparison:
                 yield from _compare_row(table, told, stored, made)
         for told in by_key.values():
             yield Differs(_place(table, told), f"its row in `{table}` is missing")
+
+
+def _json(ids: list[str]) -> str:
+    return msgspec.json.encode(ids).decode()
+
+
+def _of_runs(table: str, what: str) -> str:
+    """`?1`: the ids of runs, as JSON. CROSS JOIN: run by run, each by the table's own key."""
+    return f"SELECT {what} FROM json_each(?1) AS of_run CROSS JOIN {table} ON {OF_RUN[table]}"
 
 
 def _compare_row(
