@@ -17,6 +17,8 @@ from engine.core.retry import RetryPolicy
 from engine.core.rules.action import Action, Order, act
 from engine.core.rules.attempt import settle
 from engine.core.rules.post import open_run
+from engine.ports.audit import AuditEntry
+from engine.ports.registry import Registered
 from engine.ports.store import Body, Stopped, Stored, Write
 from engine.store.journal import unpack
 from engine.store.sqlite.file.owner import Owner
@@ -26,6 +28,9 @@ from tests.world import inline
 OWNER = Owner(pid=1, instance="test", started_at="now")
 URL = "http://app:9000/w"
 RETRY = RetryPolicy(stop_on=(410,))
+HOLD = Registered("hold", "all/*", b'{"kind":"all"}', 7, "ada")
+ACT = AuditEntry("01", 7, "ada", None, "restore", "b.db")
+"""What is registered in a file that is restored."""
 
 
 @asynccontextmanager

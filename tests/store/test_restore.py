@@ -6,15 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from engine.ports.audit import AuditEntry
 from engine.ports.registry import Registered
 from engine.ports.store import StoreError
 from engine.store.sqlite.backup.restore import last_recorded, restore
 from engine.store.sqlite.verify.verify import verify
-from tests.store.support import change_file, history, rows, store_at
-
-HOLD = Registered("hold", "all/*", b'{"kind":"all"}', 7, "ada")
-ACT = AuditEntry("01", 7, "ada", None, "restore", "b.db")
+from tests.store.support import ACT, HOLD, change_file, history, rows, store_at
 
 
 @pytest.fixture
