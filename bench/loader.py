@@ -1,5 +1,7 @@
-"""loader.py FILE --runs N --kind finished|waiting: a database file, through the engine's own store.
+"""loader.py FILE --runs N --kind finished|single|waiting: a database file, through the engine's
+own store.
 
+single    a root that was called once, and has completed
 finished  createUser as it stands after it has completed: a root and three children, each called once
 waiting   a root that failed once and waits in back-off; due from 30 s to 2 h after the loading ends,
           but for `--soon` of them, which are due together `--soon-s` after the loading ends
@@ -120,6 +122,24 @@ def finished_run(run_id: str, base: str, at: int, *, fails: bool = False) -> Wri
     return Write(change, tuple(bodies))
 
 
+def single_run(run_id: str, base: str, at: int, *, fails: bool = False) -> Write:
+    """One run of one step that has completed, or failed, as one write."""
+    key = new_key()
+    payload, url = payload_of(key), f"{base}/workflows/createUser"
+    run = Run(id=run_id, client="bench", submitted_at=at)
+    policy = STOPS if fails else None
+    spec = StepSpec("createUser", key, url, url, "createUser", fingerprint(payload), policy)
+    change, _ = open_run(run, spec, at)
+    change.close(at)
+    change.do(Started(at, run_id, 1))
+    change.close(at)
+    settle.settle(change, run_id, 1, Answered(422 if fails else 200), now=at + 2, chance=0.0)
+    change.close(at + 2)
+    answer = answer_of("createUser", key)
+    answered = Body(run_id, 1, answer, "application/json", answer=True, size=len(answer))
+    return Write(change, (Body(run_id, 1, payload), answered))
+
+
 def waiting_run(run_id: str, url: str, at: int, due_at: int) -> Write:
     """A root that failed at `at` and is due at `due_at`, 3 to 6 h later; as one write."""
     key = new_key()
@@ -154,12 +174,13 @@ class Loader:
         now = int(time.time() * 1000)
         lasts_ms = 10 * 60_000  # the runs were submitted over ten minutes
         into = lasts_ms * number // options.runs
-        if options.kind == "finished":
+        if options.kind != "waiting":
             ago = 4 * HOUR_MS + options.days_ago * 24 * HOUR_MS
             self.clock.now = int(self.began * 1000) - ago + into
             every = options.failed_every
             fails = every > 0 and number % every == 0
-            return finished_run(self.ids.run_id(), self.url, self.clock.now, fails=fails)
+            make = finished_run if options.kind == "finished" else single_run
+            return make(self.ids.run_id(), self.url, self.clock.now, fails=fails)
         self.clock.now = int(self.began * 1000) - 3 * HOUR_MS - lasts_ms + into
         if number >= options.runs - options.soon:
             due_at = int(self.soon_at * 1000)
@@ -194,7 +215,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("file")
     parser.add_argument("--runs", type=int, required=True)
-    parser.add_argument("--kind", choices=("finished", "waiting"), required=True)
+    parser.add_argument("--kind", choices=("finished", "single", "waiting"), required=True)
     parser.add_argument(
         "--app-port", type=int, default=9300, help="of the runs' endpoints, on loopback"
     )
