@@ -20,7 +20,7 @@ from engine.core.errors import Problem, Refused
 from engine.core.rules.retention import Retention, acts_at
 from engine.core.text.ulid import first_run_id
 from engine.ports.registry import KIND_RETENTION, Registered
-from engine.ports.retention import Acting, EndedRun
+from engine.ports.retention import Acting, EndedRun, Old
 from engine.ports.store import Store
 from engine.process.clock import Clock
 from engine.telemetry.log import Log
@@ -41,6 +41,12 @@ ITSELF = "engine"
 _decode = msgspec.json.Decoder(Acting).decode
 
 
+STEP_BYTES = 500
+"""Of the rows of a step, about, with its attempts, outcomes and indexes (`bench/sizing.py`)."""
+KEY_BYTES = 180
+"""Of a run's key, which stays."""
+
+
 class Plan(Struct, frozen=True):
     """What would go now."""
 
@@ -48,6 +54,22 @@ class Plan(Struct, frozen=True):
     runs: Mapping[str, int]
     """By state."""
     keys: int
+    steps: int = 0
+    """Of these runs."""
+    old: Old = Old(0, 0, 0, 0, 0)
+
+    @property
+    def runs_go(self) -> int:
+        """Of all states."""
+        return sum(self.runs.values())
+
+    @property
+    def bytes_about(self) -> int:
+        """That get free in the file, if what older runs that stay have of the journal is as much as
+        what those have that go."""
+        share = self.runs_go / self.old.runs if self.old.runs else 1.0
+        freed = self.old.bytes * share + self.steps * STEP_BYTES
+        return max(0, round(freed) - (self.runs_go - self.keys) * KEY_BYTES)
 
 
 class Memory(Protocol):
@@ -105,18 +127,22 @@ class Pruning:
 
     async def plan(self, retention: Retention) -> Plan:
         """What would go now if this held and acted. Raises Refused."""
-        now, runs = self._clock.steady_ms(), {}
+        now, runs, steps = self._clock.steady_ms(), {}, 0
         for state, before in retention.ended_before(now).items():
             runs[state] = 0
             async with aclosing(self._ended(state, before)) as pages:
                 async for page in pages:
                     runs[state] += len(page)
+                    steps += sum(it.steps for it in page)
         keys = 0
         if (keys_before := retention.keys_before(now)) is not None:
             async with aclosing(self._old_keys(keys_before)) as found:
                 async for ids in found:
                     keys += len(ids)
-        return Plan(retention, runs, keys)
+        before = retention.journal_before(now) or 0
+        return Plan(
+            retention, runs, keys, steps, await self._store.old(before, first_run_id(before))
+        )
 
     def begin(self, actor: str) -> None:
         """Act now, whatever is left of the time that a shorter retention waits. Raises Refused."""
@@ -163,8 +189,9 @@ class Pruning:
             "retention-set",
             retention_days=self.retention.days,
             keys_kept_days=self.retention.keys_days or "for ever",
-            runs_that_go=sum(plan.runs.values()),
+            runs_that_go=plan.runs_go,
             keys_that_go=plan.keys,
+            events_that_go=plan.old.events,
             acts_in_s=max(0, (self.acts_at - self._clock.steady_ms()) // 1000),
         )
 

@@ -28,6 +28,21 @@ class EndedRun(Struct, frozen=True):
     """How many it has: what it costs to remove it."""
 
 
+class Old(Struct, frozen=True):
+    """What is of before a time, of all that there is."""
+
+    events: int
+    """Those that leave the journal, if that is cut there."""
+    bytes: int
+    """Of the journal, with the bodies that it has."""
+    events_behind: int
+    """Those that the journal has behind these."""
+    runs: int
+    """That began before, whatever became of them."""
+    runs_behind: int
+    """That began later."""
+
+
 class Acting(Struct, frozen=True, rename="camel"):
     """How long runs and keys are kept, as it is registered: so a restart neither waits anew nor
     acts sooner, and who checks a file knows what may have gone from it."""
@@ -71,6 +86,9 @@ class RetainingStore(Protocol):
 
     async def forget_keys(self, run_ids: Sequence[str], ended_before: int) -> int:
         """Forget the keys of expired runs, durably, and that there were any; returns how many."""
+
+    async def old(self, before: int, id_before: str) -> Old:
+        """What there is of before this time. `id_before`: as of `ended_runs`."""
 
     async def cut_journal(self, before: int) -> int:
         """Take a piece off the beginning of the journal, durably: what was recorded before this

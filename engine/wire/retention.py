@@ -31,6 +31,20 @@ class PruneAnswer(Struct, frozen=True, rename="camel"):
     """By state."""
     keys: int
     """Of runs that have gone, to be forgotten."""
+    steps: int | None = None
+    """Of these runs: what they were given and what they answered goes too. None, here and below:
+    the engine is older, and does not say."""
+    events: int | None = None
+    """That go from the journal, but for those of runs that stay, which are carried on."""
+    bytes_about: int | None = None
+    """That get free in the file; estimated."""
+    runs_stay: int | None = None
+    """All others."""
+    runs_carried: int | None = None
+    """Of these, those that began before the events that go were recorded: all of them that is
+    there is carried on."""
+    events_stay: int | None = None
+    """In the journal, behind those that go."""
 
 
 class RetentionStatus(Struct, frozen=True, rename="camel"):
@@ -45,3 +59,5 @@ class RetentionStatus(Struct, frozen=True, rename="camel"):
     """Since the start."""
     keys_forgotten: int
     """Since the start."""
+    events_removed: int = 0
+    """From the journal, since the start; those of runs that are kept were carried on."""

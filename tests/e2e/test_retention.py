@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from functools import partial
 from pathlib import Path
@@ -72,8 +73,15 @@ async def test_what_grew_old_goes_and_its_key_is_told(
             await eventually(lambda: engine.events("retention-set"))
             (waits,) = engine.events("retention-set")
             assert (waits["runs_that_go"], waits["retention_days"]) == (1, 30)
-            assert "would go: 1 run (0 cancelled, 1 completed, 0 failed)" in await atomic(
-                "prune", "--dry-run"
+            lines = (await atomic("prune", "--dry-run")).splitlines()
+            assert lines[0] == (
+                "would go: 1 run (0 cancelled, 1 completed, 0 failed), 1 step with payloads and"
+                " answers"
+            )
+            assert re.fullmatch(r"would go: \d events of before; about [\d,]+ \w+ in all", lines[1])
+            assert re.fullmatch(
+                r"stays: 1 run, of these 0 older runs with all of their events; \d events since",
+                lines[2],
             )
             assert "would go: 0 runs" in await atomic("prune", "--dry-run", "--days", "50")
             assert (await shop.read("/status"))["retention"]["runsExpired"] == 0
@@ -117,7 +125,7 @@ async def _check_events(engine: EngineProcess, latest: str) -> None:
 
     await eventually_async(has_said_so)
     removed = engine.events("runs-expired")[0]["events_removed"]
-    assert removed > 0
+    assert removed == engine.events("retention-set")[0]["events_that_go"] > 0
     file_id = latest.rpartition("-")[0]
     for at, name in ((removed - 1, "reset"), (removed, "heartbeat")):
         async with event_stream(engine, f"{file_id}-{at}") as stream:
@@ -143,4 +151,6 @@ async def test_what_cannot_be_asked_is_refused(tmp_path: Path) -> None:
             assert answer.json() == {
                 "dryRun": True, "retentionDays": 30, "keysKeptDays": 60, "keys": 0,
                 "runs": {"completed": 0, "failed": 0, "cancelled": 0},
+                "steps": 0, "events": 0, "bytesAbout": 0,
+                "runsStay": 0, "runsCarried": 0, "eventsStay": 0,
             }  # fmt: skip

@@ -28,6 +28,12 @@ from tests.world import EPOCH_MS, NO_LIMIT, FakeClock, Handler, World, ok, recor
 STEP = "http://app:9000/workflows/w/steps/a"
 ONCE = RetryPolicy(count=0)
 MONTH = Retention(30)
+COUNTS = {
+    "run": "SELECT count(*) FROM run",
+    "step": "SELECT count(*) FROM step",
+    "carried": "SELECT count(DISTINCT run_id) FROM carried",
+}
+END = "SELECT max(seq + events) FROM journal"
 
 
 async def app(it: World, call: Invocation) -> Outcome:
@@ -366,6 +372,32 @@ async def test_a_dry_run_says_what_would_go_and_removes_nothing(
         assert (await at.pruning.plan(Retention(40))).runs["failed"] == 0
         assert (await at.pruning.plan(Retention())).runs == {}
     assert rows(path, "SELECT count(*) FROM run") == [(2,)]
+
+
+async def test_what_a_dry_run_says_is_what_goes_and_what_stays(
+    autojump_clock: object, path: Path
+) -> None:
+    """Runs, steps, events and what is carried on to the letter, bytes about; an engine that has
+    nothing to remove says so."""
+    await fill(path, *(f"old-{n}" for n in range(150)), "fails")
+    async with later(path, 31) as at:
+        recorded(await at.it.post(key="new", retry=ONCE))
+        await trio.sleep(5)
+        plan, used = await at.pruning.plan(MONTH), await at.it.store.bytes_used()
+        before = {table: rows(path, query)[0][0] for table, query in COUNTS.items()}
+        assert (plan.runs_go, before["run"]) == (150, 152)
+        await at.prune()
+        left = {table: rows(path, query)[0][0] for table, query in COUNTS.items()}
+        assert (at.pruning.runs_expired, at.pruning.events_removed) == (150, plan.old.events)
+        assert plan.steps == before["step"] - left["step"]
+        assert plan.old.runs + plan.old.runs_behind - plan.runs_go == left["run"] == 2
+        assert plan.old.runs - plan.runs_go == left["carried"] == 1
+        first = rows(path, "SELECT floor FROM engine")[0][0] + 1
+        assert plan.old.events_behind == rows(path, END)[0][0] - first
+        freed = used - await at.it.store.bytes_used()
+        assert 0.5 < plan.bytes_about / freed < 2
+        again = await at.pruning.plan(MONTH)
+        assert (again.runs_go, again.old.events, again.steps) == (0, 0, 0)
 
 
 class Rows:

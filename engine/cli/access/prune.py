@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from engine.cli.options import actor_option, client_of, engine_option, json_option
-from engine.cli.show.text import count_text, echo_json, safe
+from engine.cli.show.text import count_text, echo_json, safe, size_text
 
 if TYPE_CHECKING:
     from engine.wire.retention import PruneAnswer
@@ -46,6 +46,14 @@ def _text(answer: PruneAnswer) -> str:
     would = "would go" if answer.dry_run else "goes, beside the engine's work"
     by_state = ", ".join(f"{runs:,} {safe(state)}" for state, runs in sorted(answer.runs.items()))
     lines = [f"{would}: {count_text(sum(answer.runs.values()), 'run')} ({by_state})"]
+    if answer.events is not None:
+        lines[0] += f", {count_text(answer.steps or 0, 'step')} with payloads and answers"
+        about = f"about {size_text(answer.bytes_about or 0)} in all"
+        lines.append(f"{would}: {count_text(answer.events, 'event')} of before; {about}")
     if answer.keys_kept_days:
         lines.append(f"{would}: {count_text(answer.keys, 'key')} of runs that have gone")
+    if answer.events is not None:
+        carried = f"{count_text(answer.runs_carried or 0, 'older run')} with all of their events"
+        stay = f"{count_text(answer.runs_stay or 0, 'run')}, of these {carried}"
+        lines.append(f"stays: {stay}; {count_text(answer.events_stay or 0, 'event')} since")
     return "\n".join(lines)

@@ -27,6 +27,12 @@ async def prune(pruning: Pruning, body: bytes, actor: str) -> PruneAnswer:
         keys_kept_days=retention.keys_days or None,
         runs=dict(plan.runs),
         keys=plan.keys,
+        steps=plan.steps,
+        events=plan.old.events,
+        bytes_about=plan.bytes_about,
+        runs_stay=plan.old.runs + plan.old.runs_behind - plan.runs_go,
+        runs_carried=plan.old.runs - plan.runs_go,
+        events_stay=plan.old.events_behind,
     )
 
 
@@ -64,4 +70,5 @@ def retention_status(pruning: Pruning, now: int) -> RetentionStatus | None:
         acts_at=rfc3339(pruning.acts_at) if pruning.acts_at > now else None,
         runs_expired=pruning.runs_expired,
         keys_forgotten=pruning.keys_forgotten,
+        events_removed=pruning.events_removed,
     )

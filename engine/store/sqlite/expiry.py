@@ -14,7 +14,7 @@ import msgspec
 
 from engine.core.text.ulid import first_run_id
 from engine.ports.registry import KIND_RETENTION
-from engine.ports.retention import Acting, EndedRun, Expired
+from engine.ports.retention import Acting, EndedRun, Expired, Old
 from engine.store.expiry import Expiry
 from engine.store.sqlite.readers import SQL
 from engine.store.sqlite.registry import read_registered
@@ -85,6 +85,11 @@ def ended_runs(
     """Runs that ended before a time."""
     where = (state, after, id_before, ended_before, limit)
     return [EndedRun(*row) for row in db.execute(SQL["ended_runs"], where)]
+
+
+def old(db: sqlite3.Connection, before: int, id_before: str) -> Old:
+    """What there is of before a time."""
+    return Old(*db.execute(SQL["old"], (before, id_before)).fetchone())
 
 
 def old_keys(

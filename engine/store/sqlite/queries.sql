@@ -136,6 +136,23 @@ SELECT entry, packed FROM carried WHERE run_id = ? ORDER BY entry;
 SELECT seq, events, at, packed, coalesce(length(large), 0) AS large FROM journal
 WHERE seq < (SELECT max(seq) FROM journal) ORDER BY seq LIMIT ?;
 
+-- old: what a cut of the journal at a time takes, and what stays behind it. It has no index by
+-- time, and needs none: times rise with numbers, so the first that stays ends the search.
+WITH bounds AS MATERIALIZED (
+    SELECT floor + 1 AS first, coalesce(
+        (SELECT seq FROM journal WHERE seq > floor AND (at >= ?1 OR seq + events - 1 > caught_up)
+         ORDER BY seq LIMIT 1),
+        (SELECT max(seq) FROM journal), floor + 1
+    ) AS stays FROM engine
+)
+SELECT stays - first AS events,
+    (SELECT coalesce(sum(length(packed) + coalesce(length(large), 0)), 0) FROM journal
+     WHERE seq >= first AND seq < stays) AS bytes,
+    (SELECT coalesce(max(seq + events), first) FROM journal) - stays AS events_behind,
+    (SELECT count(*) FROM run WHERE id < ?2) AS runs,
+    (SELECT count(*) FROM run WHERE id >= ?2) AS runs_behind
+FROM bounds;
+
 -- there: of these runs, those that are there
 SELECT id FROM run WHERE id IN (SELECT value FROM json_each(?));
 

@@ -21,7 +21,7 @@ from engine.core.events import Actor
 from engine.core.model import Run
 from engine.ports.audit import AuditEntry, AuditQuery
 from engine.ports.registry import Registered
-from engine.ports.retention import EndedRun, Expired
+from engine.ports.retention import EndedRun, Expired, Old
 from engine.ports.store import (
     Away,
     Body,
@@ -200,9 +200,12 @@ class SqliteStore:
         """Forget the keys of expired runs; returns how many."""
         return await self._expire(Expiry(key_ids=tuple(run_ids), keys_before=ended_before))
 
+    async def old(self, before: int, id_before: str) -> Old:
+        """What there is of before a time."""
+        return await self.view_readers.read(lambda db: expiry.old(db, before, id_before))
+
     async def cut_journal(self, before: int) -> int:
-        """Cut a piece off the journal's beginning: entries in which nothing is so late; returns how
-        many events went. What it has of runs that stay is carried on."""
+        """Cut a piece off the journal's beginning; returns how many events went."""
         found = await self.view_readers.read(lambda db: cut.look(db, before))
         return 0 if found is None or self.away else await self._expire(Expiry(cut=found))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from engine.jobs.backups import Backups
 from engine.runs.limits.holds import Holds
-from engine.store.sqlite import content
+from engine.store.sqlite import content, expiry
 from engine.store.sqlite.backup import backup, new_file, restore
 from engine.store.sqlite.verify.fold import FoldCheck
 from engine.store.sqlite.verify.journal import JournalCheck
@@ -79,3 +79,30 @@ def missing_row_unseen(bug: Planting) -> None:
 @plant("verify takes rows that lack an event for whole", by=(PROPERTY,), test=FAULTS)
 def lacking_event_unseen(bug: Planting) -> None:
     bug.rewrite(FoldCheck._see_later, "if seq <= self.caught_up:", "if False:")
+
+
+@plant(
+    "verify does not look at what a start would fold",
+    by=(PROPERTY,),
+    test=f"{STORE}_verify.py::test_an_event_that_a_start_could_not_fold_is_a_fault",
+)
+def tail_unseen(bug: Planting) -> None:
+    bug.rewrite(FoldCheck._see_later, "self._go_on_from_rows(seq, line)", "pass")
+
+
+@plant(
+    "verify takes as many rows as there should be for those",
+    by=(PROPERTY,),
+    test=FAULTS,
+)
+def rows_by_number(bug: Planting) -> None:
+    bug.rewrite(RowComparison._are_equal, " or distinct != set(found)", "")
+
+
+@plant(
+    "a dry run counts what is carried on as what goes",
+    by=(PROPERTY,),
+    test="tests/runs/test_retention.py::test_what_a_dry_run_says_is_what_goes_and_what_stays",
+)
+def plan_counts_late_entries(bug: Planting) -> None:
+    bug.rewrite(expiry.old, "(before, id_before)", "(1 << 60, id_before)")
