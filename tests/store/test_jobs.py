@@ -19,7 +19,7 @@ from engine.store.sqlite.views import filter as filters
 from engine.store.sqlite.views.jobs import SqliteJobs
 from engine.store.sqlite.views.views import SqliteViews
 from tests.store.faults import Disk
-from tests.store.support import change_file, new_run, rows, store_at
+from tests.store.support import answered, change_file, new_run, rows, started, store_at
 
 ORDER = JobOrder(
     Action.RETARGET, "is:live", 7, 20, Actor("ada (ci)", "::1"), "why", Move("http://a/", "http://b/"),
@@ -142,6 +142,23 @@ async def test_what_came_of_runs_that_are_not_there(path: Path) -> None:
         assert await jobs.came("J1") == [Came("expired", 1)]
         (end,) = await jobs.ends("J1", 9)
         assert (end.run_id, end.state) == ("R1", "expired")
+
+
+async def test_a_first_run_that_failed_and_has_gone_is_told_without_a_reason(path: Path) -> None:
+    """Retention may remove it while its job waits for the others."""
+    async with store_at(path) as store:
+        run, write = new_run("1")
+        for each in (write, started(run, 1), answered(run, 2, 410)):
+            await store.write(each).wait()
+        await store.load_runs(("R1",), 0)  # its rows are written by then
+        jobs = SqliteJobs(store)
+        jobs.add_runs("J1", [JobRun("R1", None)])
+        await jobs.record(a_job("J1"), CameTo("R1", 6, 1)).wait()
+        (end,) = await jobs.ends("J1", 9)
+        assert (end.state, end.reason is None) == ("failed", False)
+        assert await store.expire(("R1",), {"failed": 9}) == 1
+        (end,) = await jobs.ends("J1", 9)
+        assert (end.run_id, end.state, end.reason) == ("R1", "failed", None)
 
 
 async def test_a_jobs_runs_alone_are_looked_at(path: Path) -> None:

@@ -166,7 +166,8 @@ def _ends(db: sqlite3.Connection, found: list[sqlite3.Row]) -> Iterator[RunEnd]:
     for row in found:
         state = row["state"] or (EXPIRED if row["is_gone"] else None)
         reason = None
-        if state == StepState.FAILED and row["is_latest"] and looked_up < REASONS_MAX:
+        is_there = row["is_latest"] and not row["is_gone"]
+        if state == StepState.FAILED and is_there and looked_up < REASONS_MAX:
             looked_up += 1
             of_run = f"{SQL['run_record']} WHERE run.id = ?"
             reason = read_record(db, db.execute(of_run, (row["run_id"],)).fetchone()).reason
