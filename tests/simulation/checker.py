@@ -14,6 +14,8 @@ searched. A post without an answer may have been taken or not, and proves nothin
     R27 kept waiting above a step whose attempt timed out (`homes.py`)
     R32 gone by retention, and there again
     R33 a result that was set is not what is answered (`repairs.py`)
+    R34, R35 what bulk jobs may not do (`jobs.py`)
+    R36 called with another payload than was set (`repairs.py`)
 
 Seen by the world itself: R12 a function refused without a reason, R13 two requests of a step open,
 R15 a step that failed above a failure and never said so, R17 an attempt that counts as a failure
@@ -28,6 +30,7 @@ are about the record itself.
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from itertools import pairwise
@@ -38,12 +41,14 @@ from engine.core.retry import DEFAULT_POLICY, RetryPolicy
 from tests.simulation.history import REPAIRS, Act, Answer, History, Post, Send, effect_of, value_in
 from tests.simulation.homes import kept_waiting
 from tests.simulation.programs import Library
-from tests.simulation.repairs import gives, repaired, was_set
+from tests.simulation.repairs import called_as_set, gives, payloads_set, repaired, was_set
 from tests.simulation.undone import refused, undone
 
 Wrong = tuple[str, str]
-FRESH = ("retry", "resume", *REPAIRS)
+FRESH = ("retry", "rerun", "resume", *REPAIRS)
 """Actions after which a step may have a budget of its own again."""
+AGAIN = re.compile(r"-r\d+$")
+"""What a rerun adds to the key of a step."""
 GATEWAY = (502, 503, 504)
 EARLY_MS = 2
 """The engine counts whole milliseconds: a call may be early by what rounding takes."""
@@ -145,7 +150,7 @@ def check(history: History, library: Library | None = None) -> list[Wrong]:
     rules: tuple[Callable[[Seen], Iterable[Wrong]], ...] = (
         lost, came_back, overwritten, back_in_time, invented, invoked_again, two_payloads,
         payload_changed, too_many, unasked, early, late, stale, key_of_two, refused, kept_waiting,
-        repaired,
+        repaired, called_as_set,
     )  # fmt: skip
     wrong = [found for rule in rules for found in rule(seen)]
     if library is not None:
@@ -298,13 +303,17 @@ def invoked_again(seen: Seen) -> Iterable[Wrong]:
 
 
 def key_of_two(seen: Seen) -> Iterable[Wrong]:
-    """R23: the key that an endpoint is sent is the step's own: constant, and no other step's."""
+    """R23: the key that an endpoint is sent is the step's own: constant, and no other step's. Only
+    a rerun gives another, the same with its number."""
     owners: dict[str, str] = {}
     keys: dict[str, str] = {}
     for send in seen.history.sends:
         if owners.setdefault(send.own_key, send.step_id) != send.step_id:
             yield "R23", f"{send.own_key} was sent for {owners[send.own_key]} and {send.step_id}"
-        if keys.setdefault(send.step_id, send.own_key) != send.own_key:
+        own_key = send.own_key
+        if seen.acted(send.run_id, ("rerun",), 0, send.began):
+            own_key = AGAIN.sub("", own_key)
+        if keys.setdefault(send.step_id, own_key) != own_key:
             yield "R23", f"{send.step_id} was sent with {keys[send.step_id]} and {send.own_key}"
 
 
@@ -344,6 +353,8 @@ def unasked(seen: Seen) -> Iterable[Wrong]:
             continue
         asked.setdefault((post.workflow, post.key, post.url, post.payload), post.began)
     for send in seen.history.sends:
+        if send.payload in payloads_set(seen.history, send.step_id, send.began):
+            continue
         began = asked.get((send.workflow, send.key, send.url, send.payload))
         if began is None or began > send.began:
             yield "R9", f"nobody posted what was sent to {send.url}: {send.payload!r}"
@@ -438,7 +449,7 @@ def _surely_failed(seen: Seen, send: Send) -> bool:
 def effects(seen: Seen, library: Library) -> Iterable[Wrong]:
     """A completed run has done all that its program says, each thing under one key."""
     for name, keys in seen.history.effects.items():
-        if len(keys) > 1:
+        if len({AGAIN.sub("", key) for key in keys}) > 1:
             yield "effects", f"{name} was done under {len(keys)} keys: {list(keys)}"
     for step_id, posts in seen.posts.items():
         for post in posts:

@@ -172,6 +172,8 @@ class History:
         self.answers: list[Answer] = []
         self.acts: list[Act] = []
         self.lives: list[LifeSpan] = []
+        self.jobs: list[str] = []
+        """Bulk jobs that somebody was told have begun."""
         self.effects: dict[str, Counter[str]] = {}
         """What endpoints did, once for each key of theirs: client/name of it → own keys."""
         self.notes: Counter[str] = Counter()

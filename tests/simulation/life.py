@@ -18,6 +18,7 @@ import trio
 from trio.abc import Instrument
 
 from engine.core.rules.retention import Retention
+from engine.jobs.bulk import Bulk
 from engine.ports.caller import EndpointCaller
 from engine.ports.registry import Clients
 from engine.ports.store import StoreError
@@ -82,6 +83,7 @@ class Life:
         clients: Clients,
         outage: Outage,
         kept: Retention | None = None,
+        makes_bulk: Callable[[Engine, Life, Clock], Bulk] | None = None,
     ) -> None:
         self.history = history
         self.number = number
@@ -108,6 +110,8 @@ class Life:
         self._rng, self._slow, self._limits, self._clients = rng, slow, limits, clients
         self._commit_s = commit_s
         self._kept = kept
+        self.bulk: Bulk | None = None
+        self._makes_bulk = makes_bulk
         self.outage = outage
         outage.over()
 
@@ -116,7 +120,7 @@ class Life:
         if self.dead or self.over.is_set():
             return
         self.dead = True
-        self.engine = None
+        self.engine = self.bulk = None
         self.history.note(f"death:{how}")
         self.history.log("killed", self.number, how)
         self.span.ended, self.span.how = self.history.place(), how
@@ -215,7 +219,7 @@ class Life:
             if not self.dead:
                 raise
         finally:
-            self.engine = None
+            self.engine = self.bulk = None
             if self.span.ended is None:
                 self.span.ended, self.span.how = self.history.place(), "drain"
             self.over.set()
@@ -224,6 +228,10 @@ class Life:
         async with trio.open_nursery() as nursery:
             await nursery.start(engine.run)
             self.engine = engine
+            if self._makes_bulk is not None:
+                bulk = self._makes_bulk(engine, self, clock)
+                await nursery.start(bulk.run)
+                self.bulk = bulk
             if self._kept is not None:
                 nursery.start_soon(prune, engine, clock, self.history, self._kept, self._rng)
             self.on_up()
@@ -232,6 +240,9 @@ class Life:
             await trio.sleep(self.death.after_s)
             self.history.note("death:drain")
             self.history.log("drains", self.number)
+            if self.bulk is not None:
+                self.bulk.close()
+                self.bulk = None
             await engine.drain(GRACE_S)
             self.engine = None
             for scope in list(self.requests.values()):

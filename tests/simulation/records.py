@@ -33,6 +33,7 @@ from engine.store.sqlite.sink import SqliteKept
 from engine.store.sqlite.store import prepare
 from engine.store.sqlite.verify.verify import verify
 from tests.simulation.history import History, Post
+from tests.simulation.jobs import JobRecords
 from tests.simulation.undone import REFUSED_FOR_NOW
 
 STANDS = (StepState.FAILED, StepState.CANCELLED)
@@ -86,6 +87,7 @@ class Records:
         """Actions recorded: (run, action)."""
         self._db = sqlite3.connect(f"file:{path}?mode=ro", uri=True, isolation_level=None)
         self._db.row_factory = sqlite3.Row
+        self.jobs = JobRecords(self._db, history)
 
     def close(self) -> None:
         """Let go of the file."""
@@ -154,8 +156,11 @@ class Records:
             self._check_no_crash(event)
             self._check_told_for_root(event)
         try:
+            self.jobs.saw(run, event)
             for step in evolve(run, event):
                 touched[step.id] = None
+                if step.ended and step.is_root:
+                    self.jobs.ended(step)
                 if step.ended:
                     self._ended_at.setdefault((step.id, step.generation), trio.current_time())
         except (EngineError, AssertionError) as error:
@@ -305,6 +310,7 @@ class Records:
             replay(SqliteKept(db))
         self.committed()
         self.check_acts()
+        self.jobs.check()
         self._check_gone()
         self._check_cut()
         if self._behind:

@@ -1,6 +1,7 @@
 """An operator says what came of a step, or does without it, of whatever state it is.
 
     R33  a result that was set is not what is answered   (told as done, and nothing was done since)
+    R36  a run that was called with another payload is called with one from before
 
 That an outcome which says `setBy` is one that was given, R4 says (`checker.invented`).
 """
@@ -46,6 +47,27 @@ async def repair(net: Net, rng: Random) -> None:
             await trio.sleep(rng.random() * 5)
 
 
+async def call_again(net: Net, rng: Random) -> None:
+    """Have a run called from its beginning with another payload, now and then; mostly one that has
+    ended, as nobody may while something of it is in flight."""
+    count = 0
+    while True:
+        await trio.sleep(2 + rng.random() * 20)
+        posts = [it for it in net.history.posts if it.run_id is not None and it.url]
+        if not posts:
+            continue
+        post = rng.choice(posts)
+        assert post.run_id is not None
+        count += 1
+        data = msgspec.json.encode({"user": "again", "client": post.client, "again": count})
+        digest = hashlib.sha256(data).digest()
+        given = Given(0, digest, f"again-{count}", data, "application/json", json=True)
+        for _ in range(2):
+            if await act(net, post.run_id, Action.RERUN, given=given) or rng.random() < 0.5:
+                break
+            await trio.sleep(rng.random() * 5)
+
+
 def _given(action: Action, count: int) -> Given:
     """A result that nobody else answers."""
     if action is Action.SKIP:
@@ -68,6 +90,33 @@ def was_set(post: Post) -> bool:
 class _Response(msgspec.Struct, rename="camel"):
     response: msgspec.Raw
     set_by: str | None = None
+
+
+def payloads_set(history: History, run_id: str, before: int) -> set[bytes]:
+    """Those that operators have tried to call the run with before this place."""
+    return {
+        it.given
+        for it in history.acts
+        if (it.run_id, it.action) == (run_id, "rerun") and it.began < before
+    }
+
+
+def called_as_set(seen: Seen) -> Iterable[Wrong]:
+    """R36: from a payload that was told as set until another may have been, calls carry it."""
+    for done in seen.history.acts:
+        if done.action != "rerun" or done.ended is None or not done.done:
+            continue
+        others = [it for it in seen.acts[done.run_id] if it.action == "rerun" and it is not done]
+        later = [it.began for it in others if (it.ended or it.began) > done.began]
+        until = min(later, default=None)
+        for send in seen.sends[done.run_id]:
+            if send.began < done.ended or (until is not None and send.began > until):
+                continue
+            if send.payload != done.given:
+                yield (
+                    "R36",
+                    f"{done.given!r} was set; {send.run_id} was called with {send.payload!r}",
+                )
 
 
 def may_be_repaired(history: History, run_id: str) -> bool:

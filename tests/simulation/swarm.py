@@ -79,6 +79,10 @@ class Swarm(Struct, frozen=True):
     """A client, a workflow or a host is held now and then, and released."""
     repairs: bool = False
     """An operator says what came of steps, or does without them."""
+    reruns: bool = False
+    """An operator has runs called with other payloads."""
+    jobs: bool = False
+    """Somebody asks for bulk jobs."""
     kept: Retention | None = None
     """How long runs that ended, and the journal, are kept; None: for ever."""
     hanging: int | None = None

@@ -24,6 +24,7 @@ from msgspec.structs import replace
 
 from engine.core.access import client as registered
 from engine.core.rules.action import Action
+from tests.simulation import jobs
 from tests.simulation import swarm as swarms
 from tests.simulation.apps import Apps
 from tests.simulation.checker import check
@@ -39,7 +40,7 @@ from tests.simulation.pools import watch
 from tests.simulation.programs import HOSTS, Library
 from tests.simulation.pruning import KEPT
 from tests.simulation.records import Records
-from tests.simulation.repairs import repair
+from tests.simulation.repairs import call_again, repair
 
 STILL_MAX_S = 3600.0
 """Nothing that anybody asked for waits longer: when all stands still so long, it is stuck."""
@@ -72,6 +73,10 @@ PRUNED = 0.08
 """The share of seeds, of those in which no endpoint moves, in which what has ended goes."""
 REPAIRED = 0.25
 """The share of those in which somebody sets the results of steps."""
+RERUN = 0.15
+"""The share of those in which somebody has runs called with other payloads."""
+WITH_JOBS = 0.15
+"""The share of those in which somebody asks for bulk jobs."""
 BACKLOGS_MAX = (2, 4, 10)
 """So few events may wait for a commit of an engine that refuses posts."""
 JUMPS_MS = (0, 0, 0, 700, -700, 60_000, -60_000, 600_000, -600_000)
@@ -141,6 +146,10 @@ class World:
         swarm, pruning = swarms.draw(self.chance("swarm")), self.chance("pruning")
         if self.chance("repairs").random() < REPAIRED:
             swarm = replace(swarm, repairs=True)
+        if self.chance("reruns").random() < RERUN:
+            swarm = replace(swarm, reruns=True)
+        if self.chance("jobs").random() < WITH_JOBS:
+            swarm = replace(swarm, jobs=True)
         if pruning.random() < PRUNED:
             return replace(swarm, kept=pruning.choice(KEPT))
         return swarm
@@ -213,6 +222,10 @@ class World:
                 storm.start_soon(self.holds.operate)
             if self.swarm.repairs:
                 storm.start_soon(repair, self.net, self.chance("repair"))
+            if self.swarm.reruns:
+                storm.start_soon(call_again, self.net, self.chance("call again"))
+            if self.swarm.jobs:
+                storm.start_soon(jobs.ask, self.net, self.chance("asks"))
             deaths = self.plan.deaths
             if deaths is None:
                 deaths = tuple(self._death(how) for how in self.swarm.deaths)
@@ -272,6 +285,7 @@ class World:
             clients=Tenants(self.swarm.client_limits),
             outage=self.outage,
             kept=self.swarm.kept,
+            makes_bulk=jobs.bulk_of if self.swarm.jobs else None,
         )
         life.on_commit = self.records.committed
         life.on_up = self.moves.engine_is_up
@@ -295,7 +309,7 @@ class World:
         if self.rng.random() < 0.8 and not self.swarm.goes_on:
             for run_id in known_runs(self.history):
                 await act(self.net, run_id, Action.RESUME)
-        await self._drain()
+        await self._drain(life)
         self.history.paused_runs = self.records.paused_runs()
         await self._last_looks()
         if self.swarm.moves:
@@ -316,10 +330,10 @@ class World:
         nursery.start_soon(life.run, self.path, SimCaller(self.net, life), str(self.seed))
         return life
 
-    async def _drain(self) -> None:
+    async def _drain(self, life: Life) -> None:
         ends, every = trio.current_time() + self.swarm.drain_max_s, 0.5
         seq, moved_at = 0, trio.current_time()
-        while not self.records.quiet():
+        while not self.records.quiet() or self.records.jobs.at_work(life):
             if any(rule == "POOL" for rule, _ in self.history.wrong):
                 return  # it may stand so for a day
             now = trio.current_time()

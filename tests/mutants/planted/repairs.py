@@ -6,6 +6,7 @@ from engine.core import cause
 from engine.core.below import as_it_failed
 from engine.core.model import Step
 from engine.core.rules import reopen, repair
+from engine.runs import acts
 from engine.runs.acts import carry_out
 from engine.store.commit import _other_bodies
 from engine.store.sqlite.tables import _insert
@@ -90,3 +91,14 @@ def result_lost(bug: Planting) -> None:
 @plant("a result is recorded without its bytes", by=(SIMULATION,), rules=("R33", "R4"))
 def result_without_bytes(bug: Planting) -> None:
     bug.rewrite(carry_out, "() if done.repeated else _bodies(live, order)", "()")
+
+
+@plant("a run is called with another payload than the one that was set", by=(SIMULATION,),
+       rules=("R9", "R36"))  # fmt: skip
+def other_payload_than_set(bug: Planting) -> None:
+    bug.rewrite(
+        acts._bodies,
+        "live.payloads.keep_small(step.id, given.data)\n"
+        "        return (Body(step.id, step.payload_generation, given.data),)",
+        'return (Body(step.id, step.payload_generation, given.data.replace(b"again", b"never")),)',
+    )
