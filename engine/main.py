@@ -18,6 +18,7 @@ from typing import Any
 
 import trio
 from msgspec import Struct
+from quart_trio import QuartTrio
 
 from engine import __version__
 from engine.alerts.alerts import Alerts
@@ -48,14 +49,16 @@ from engine.front.api.context import Front
 from engine.front.api.door import EngineDoor
 from engine.front.server import server
 from engine.front.server.certificate import Certificate
+from engine.front.ui.serve import add_pages
 from engine.parts import engine_limits, front_of, made_alerts, server_limits
 from engine.ports.store import OpenStore, StoreError, StoreStopped
 from engine.ports.views import Views
 from engine.process.bind import check_bind, engine_url, is_loopback
 from engine.process.budget import Budget
 from engine.process.clock import SystemClock
-from engine.process.config import Config, ConfigError, service_links
+from engine.process.config import Config, ConfigError
 from engine.process.descriptors import Room, TooFewDescriptors, make_room
+from engine.process.environment import service_links
 from engine.process.exits import EXIT_FAILED, EXIT_OK, EXIT_USAGE
 from engine.process.memory import trim
 from engine.process.stopping import Stop, Watchdog, block_signals, listen
@@ -283,7 +286,7 @@ async def _serve_front(
         await nursery.start(
             partial(
                 server.serve,
-                routes.build(front),
+                _application(front),
                 reach.listeners,
                 reach.limits,
                 stop,
@@ -306,6 +309,13 @@ async def _serve_front(
         front.bulk.close()
         front.backups.close()
         stop.set()
+
+
+def _application(front: Front) -> QuartTrio:
+    app = routes.build(front)
+    if front.config.ui:
+        add_pages(app, front)
+    return app
 
 
 @asynccontextmanager

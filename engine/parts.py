@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from engine import __version__
 from engine.alerts.alerts import Alerts
@@ -13,7 +14,7 @@ from engine.core.rules.retention import Retention
 from engine.front.access.gate import Gate
 from engine.front.access.places import Places
 from engine.front.access.proxies import Proxies
-from engine.front.access.request import Access
+from engine.front.access.request import Access, host_name
 from engine.front.admin.doctor import Examined
 from engine.front.api.context import Front
 from engine.front.server import server
@@ -31,6 +32,7 @@ from engine.process.memory import default_budget
 from engine.registry.audit import Audit
 from engine.registry.changes import Changes
 from engine.registry.limits import SetLimits
+from engine.registry.logins import Logins
 from engine.registry.registry import Registry
 from engine.runs.engine import Engine
 from engine.runs.limits.bounds import EngineLimits
@@ -95,11 +97,12 @@ def front_of(
         registry=registry,
         audit=Audit(store, clock, config.audit_kept_days),
         changes=changes_of(registry, views, clock),
+        logins=Logins(store, registry, clock.utc_ms, clock.token_bytes),
         limits=limits_of(config, store, registry, clock, engine),
         clock=clock,
         config=config,
         proxies=Proxies(config.behind_proxy),
-        gate=Gate(Access((*config.hosts, config.host)), registry),
+        gate=Gate(Access(names_of(config)), registry),
         places=Places(store.file_id, store.secret, clock.token_bytes),
         digests=Digests(store.secret),
         metrics=metrics,
@@ -116,6 +119,12 @@ def front_of(
         durability=store.durability(),
         examined=examined_of(config, store, registry, engine, backups, clock),
     )
+
+
+def names_of(config: Config) -> tuple[str, ...]:
+    """Under which the engine answers, besides those of loopback."""
+    public = host_name(urlsplit(config.public_url or "").netloc)
+    return (*config.hosts, config.host, *filter(None, (public,)))
 
 
 def made_alerts(

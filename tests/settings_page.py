@@ -8,7 +8,8 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 import msgspec
 from msgspec import Struct
 
-from engine.process.config import ENVIRONMENT_PREFIX, Config
+from engine.process.config import Config
+from engine.process.environment import ENVIRONMENT_PREFIX
 from engine.registry.members import ClientMembers, LimitMembers
 
 

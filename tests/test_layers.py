@@ -147,6 +147,12 @@ ROWS = (
         "quart_trio trio werkzeug",
     ),
     row(
+        "engine.front.ui",
+        "engine.core engine.core.access engine.core.text engine.wire engine.ports engine.process "
+        "engine.registry engine.runs engine.shown engine.front.* jinja2 msgspec quart "
+        "quart_trio trio",
+    ),
+    row(
         "engine.traces",
         "engine.core.* engine.http engine.process engine.registry google httpx msgspec "
         "opentelemetry trio",
@@ -157,7 +163,7 @@ ROWS = (
         "engine.front.server engine.traces engine.alerts",
     ),
     row("engine.parts", "engine.* msgspec trio"),
-    row("engine.main", "engine.* msgspec trio"),
+    row("engine.main", "engine.* msgspec quart_trio trio"),
     row("engine.offline", "engine.* msgspec trio"),
     # -- those who talk to an engine
     row(

@@ -9,7 +9,7 @@ from engine.alerts.rules import Facts, Rule, Trouble
 from engine.core.access.client import ALERTS_CLIENT
 from engine.core.rules.hold import Hold
 from engine.ports.views import LateRuns
-from engine.process.disk import is_low, room_of
+from engine.process.memory import is_low, room_of
 from engine.runs.limits.gates import Gate
 from engine.runs.store_room import WARNED_PART, StoreRoom
 

@@ -1,9 +1,14 @@
-"""`atomic status`, `holds`, `causes` and `show`: the engine, what needs a person, and one run."""
+"""`atomic status`, `holds`, `causes`, `show`, `ui`: the engine, what needs a person, and runs."""
 
 from __future__ import annotations
 
+import os
+import sys
+import webbrowser
+
 import click
 
+from engine.cli.exits import Refusal
 from engine.cli.options import RunName, client_of, engine_option, json_option, run_name
 from engine.cli.show.causes import cause_lines
 from engine.cli.show.lists import status_lines
@@ -84,13 +89,59 @@ def causes(engine: str, as_json: bool) -> None:
 @click.command()
 @run_name
 @click.option("--attempts", is_flag=True, help="Show every attempt under its step.")
+@click.option("--html", is_flag=True, help="Print one page of HTML that needs nothing else.")
+@click.option("--bodies", is_flag=True, help="With payloads and answers; with --html.")
 @engine_option
 @json_option
-def show(name: RunName, attempts: bool, engine: str, as_json: bool) -> None:
+def show(
+    name: RunName, attempts: bool, html: bool, bodies: bool, engine: str, as_json: bool
+) -> None:
     """Draw a run: its steps as a tree, their state, tries, and when the next try is."""
+    if html and (as_json or attempts):
+        raise click.UsageError("--html goes with neither --json nor --attempts: it has all tries.")
+    if bodies and not html:
+        raise click.UsageError("--bodies goes with --html; `atomic body` prints one of them.")
     with client_of(engine) as client:
-        tree = client.operate.run(name.find(client))
+        run_id = name.find(client)
+        if html:
+            return click.echo(client.operate.run_file(run_id, bodies=bodies), nl=False)
+        tree = client.operate.run(run_id)
     if as_json:
         echo_json(tree)
     else:
         click.echo("\n".join(run_tree_lines(tree, attempts=attempts)))
+
+
+@click.command()
+@click.option("--no-browser", is_flag=True, help="Only print the link.")
+@engine_option
+@json_option
+def ui(no_browser: bool, engine: str, as_json: bool) -> None:
+    """Print the link to the engine's pages, and open it in a browser if there is one.
+
+    Where the engine asks for tokens the link logs a browser in: it is good once, for a minute.
+    """
+    from engine.client import ProblemError
+    from engine.wire import Problem
+
+    with client_of(engine) as client:
+        try:
+            found = client.operate.page_link()
+        except ProblemError as error:
+            if error.problem != Problem.NOT_FOUND:
+                raise
+            raise Refusal(
+                "This engine serves no pages: its settings say `ui = false`, or it is older."
+            ) from error
+    if as_json:
+        return echo_json(found)
+    url = safe(found.url or f"{engine.rstrip('/')}{found.path}")
+    click.echo(url)
+    is_page = url.startswith(("http://", "https://"))  # whatever answered may be no engine
+    if is_page and not no_browser and sys.stdout.isatty() and _has_screen():
+        webbrowser.open(url)
+
+
+def _has_screen() -> bool:
+    """Else what opens may be a browser in this terminal, over ssh."""
+    return sys.platform == "darwin" or bool({"DISPLAY", "WAYLAND_DISPLAY"} & os.environ.keys())

@@ -33,6 +33,7 @@ COMMANDS = {
     "show": ("engine.cli.look:show", "Draw a run as a tree: states, tries, the next try."),
     "events": ("engine.cli.events:events", "Print what happens, as it happens, until Ctrl-C."),
     "body": ("engine.cli.body:body", "Print a step's last answer, or its payload."),
+    "ui": ("engine.cli.look:ui", "Print the link to the engine's pages, and open it."),
     "tui": ("tui.command:tui", "The dashboard: live, with keys that act."),
     "retry": ("engine.cli.act:retry", "Try now what backs off; open an ended run again."),
     "pause": ("engine.cli.act:pause", "Start no new attempt; attempts in flight end."),

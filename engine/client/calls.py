@@ -112,6 +112,11 @@ def look(route: routes.Route[Any], *ids: str, **query: str | int | None) -> Call
     return _call(route, *ids)(query=given)
 
 
+def no_members_call(route: routes.Route[Any]) -> Call:
+    """A post to a route whose address says all."""
+    return _call(route)(members={})
+
+
 def body_call(
     step_id: str,
     attempt: int | None,

@@ -90,3 +90,23 @@ class Failure(Struct, frozen=True):
         """The text beyond this status; None: it does not begin with that."""
         answered = f"answered {http_status}"
         return self.detail[len(answered) :] if self.detail.startswith(answered) else None
+
+
+def last_text(http_status: int | None, error: str | None) -> str:
+    """What an attempt came to, in a word: `503`, `connection-refused`, `attempt-timeout`; `—` when
+    there is nothing to tell."""
+    failure = Failure.parse(error)
+    if error is None or failure.kind is FailureKind.HTTP_STATUS:
+        return "—" if http_status is None else f"{http_status}"
+    return failure.word
+
+
+def why_text(http_status: int | None, error: str | None, excerpt: str | None) -> str:
+    """`402 card_declined: insufficient funds`, `connection-refused: …`: what happened, and the
+    line in which the answer or the connection says why, where one was recorded."""
+    told = last_text(http_status, error)
+    if excerpt is None:
+        return told
+    if told == "—" or excerpt.startswith(f"{told} "):  # a page's title: `502 Bad Gateway`
+        return excerpt
+    return f"{told}{' ' if told.isdigit() else ': '}{excerpt}"

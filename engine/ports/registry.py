@@ -19,6 +19,8 @@ KIND_CLIENT, KIND_TOKEN, KIND_LIMITS, KIND_HOLD = "client", "token", "limits", "
 KIND_RETENTION = "retention"
 KIND_BACKUP = "backup"
 KIND_ALERTS = "alerts"
+KIND_LOGIN = "login"
+"""By the hash of a cookie: a browser's."""
 KIND_REDACT = "redact"
 """By client: also of those that have gone, as their runs are there still."""
 

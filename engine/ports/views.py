@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from msgspec import Struct
 
@@ -138,6 +138,25 @@ def record_of(run: Run) -> RunRecord:
         stuck_at=None if need is None else need.since,
         moves=run.moves,
     )
+
+
+class StepOutline(NamedTuple):
+    """What a page of a run is laid out by: of each of its steps, however many."""
+
+    id: str
+    parent_id: str | None
+    name: str
+    state: str
+    submitted_at: int
+    ended_at: int | None
+    due_at: int | None
+
+
+class Outline(Struct, frozen=True):
+    """A run, and its steps in their order."""
+
+    run: RunRecord
+    steps: list[StepOutline]
 
 
 class RunQuery(Struct, frozen=True):
@@ -291,6 +310,15 @@ class Views(Protocol):
 
     async def tree(self, run_id: str) -> tuple[RunRecord, list[Step], list[AttemptRecord]] | None:
         """A run, its steps in order, and all their attempts."""
+
+    async def outline(self, run_id: str) -> Outline | None:
+        """A run and what its steps are laid out by, of one moment. For 10,000 steps it takes a
+        tenth of what `tree` does."""
+
+    async def some_steps(
+        self, run_id: str, step_ids: Iterable[str], attempts_max: int
+    ) -> list[tuple[Step, list[AttemptRecord]]]:
+        """Some steps of a run, in their order, each with its latest attempts."""
 
     async def open_runs(self, client: str) -> int:
         """How many open runs a client has."""

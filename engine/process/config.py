@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import ipaddress
 import os
-import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_type_hints
@@ -20,17 +19,15 @@ from msgspec import Meta, Struct
 from engine.core.access.limits import HostLimits, host_name
 from engine.core.rules.retention import LONGER
 from engine.core.target import BadTarget
+from engine.process.environment import (
+    CLIENT_VARIABLES,
+    ENVIRONMENT_PREFIX,
+    RESEMBLES_MUCH,
+    is_service_link,
+)
 from engine.process.toml import ConfigError as ConfigError  # whoever loads settings catches it
 from engine.process.toml import TomlFile, parse_toml, resembling
 
-ENVIRONMENT_PREFIX = "ATOMIC_"
-CLIENT_VARIABLES = frozenset(
-    {"url", "client", "actor", "token", "token_file", "signing_secret_file"}
-)
-"""Variables of the prefix that applications, the command and the dashboard read: one of them may
-resemble a setting and is none."""
-_SERVICE_LINK = re.compile(r"(.+_)?(service_(host|port(_.+)?)|port_[0-9]+_(tcp|udp|sctp)(_.+)?)")
-_SERVICE_PORT = re.compile(r"(tcp|udp|sctp)://")
 DEFAULT_FILE = Path("atomic.toml")
 CLIENTS = "clients"
 """The tables of a settings file: `[clients.NAME]`. `engine/registry/` reads them."""
@@ -105,6 +102,14 @@ class Config(Struct, frozen=True, kw_only=True):
         "Whether the engine may be reached from other machines without TLS and without a proxy:"
         " whoever can listen on the network reads payloads and tokens."
     )] = False  # fmt: skip
+    public_url: Annotated[Annotated[str, Meta(pattern=HTTP_URL, max_length=2_048)] | None, _doc(
+        "URL under which people reach the engine, as its proxy has it; may have a path:"
+        " `https://ops.example.com/atomic`. Links of pages begin with its path, cookies are for TLS"
+        " where it is https, and the engine answers to its host as to `hosts`."
+    )] = None  # fmt: skip
+    ui: Annotated[bool, _doc(
+        "Whether the engine serves pages for people below `/ui`. They only read."
+    )] = True  # fmt: skip
     backup_dir: Annotated[FilePath, _doc(
         "Directory in which the engine makes a copy of its file every `backup_every_h` hours. Best"
         " on another disk."
@@ -302,22 +307,6 @@ def settings_file(file: Path | None) -> Path | None:
     return file
 
 
-def service_links(environ: Mapping[str, str]) -> list[str]:
-    """Variables that Kubernetes sets for a Service called `atomic`, or `atomic-…`: not ours,
-    though one of them has the name of a setting (`ATOMIC_PORT=tcp://10.0.0.1:8420`)."""
-    return sorted(
-        name
-        for name, value in environ.items()
-        if name.startswith(ENVIRONMENT_PREFIX)
-        and _is_service_link(name.removeprefix(ENVIRONMENT_PREFIX).lower(), value)
-    )
-
-
-def _is_service_link(name: str, value: str) -> bool:
-    its_port = name.endswith("port") and _SERVICE_PORT.match(value)
-    return bool(its_port or _SERVICE_LINK.fullmatch(name))
-
-
 def _from_file(file: Path | None) -> dict[str, Any]:
     file = settings_file(file)
     if file is None:
@@ -388,11 +377,11 @@ def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
             continue
         name = variable.removeprefix(ENVIRONMENT_PREFIX).lower()
         place = f"environment {variable}"
-        if name in CLIENT_VARIABLES or _is_service_link(name, text):
+        if name in CLIENT_VARIABLES or is_service_link(name, text):
             continue
         if name not in Config.__struct_fields__:
             # A slip is refused; what other programs call so is not ours.
-            if resembling(name, Config.__struct_fields__):
+            if resembling(name, set(Config.__struct_fields__) - RESEMBLES_MUCH):
                 _known(name, place, spelled=lambda near: ENVIRONMENT_PREFIX + near.upper())
             continue
         value: object = text
@@ -417,6 +406,8 @@ def _known(name: str, place: str, spelled: Callable[[str], str] = str) -> None:
 _EXAMPLES = {
     "hosts": "a name of it is none that a Host header can have. An example:"
     ' `hosts = ["atomic.internal"]`.',
+    "public_url": "it is no http:// or https:// URL without user, query and fragment. An example:"
+    ' `public_url = "https://ops.example.com/atomic"`.',
     "otlp_endpoint": "it is no http:// or https:// URL without user, query and fragment. An"
     ' example: `otlp_endpoint = "http://collector:4318"`.',
 }

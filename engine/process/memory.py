@@ -1,4 +1,4 @@
-"""What the machine, or the container, gives: how much memory there is."""
+"""What the machine, or the container, gives: how much memory there is, and room on its disks."""
 
 from __future__ import annotations
 
@@ -70,3 +70,19 @@ def _limits(mount: Path, path: str, name: str) -> Iterator[int]:
     for each in (group, *group.parents):
         with suppress(OSError, ValueError):  # "max" is no number
             yield int((mount / each / name).read_text())
+
+
+# -- disks ---------------------------------------------------------------------------------------
+
+LOW_BYTES, LOW_SHARE = 1 << 30, 0.05
+
+
+def is_low(free: int, size: int) -> bool:
+    """Whether somebody should make room, of so many bytes that are free of so many."""
+    return free < LOW_BYTES or free < size * LOW_SHARE
+
+
+def room_of(directory: Path) -> tuple[int, int]:
+    """Bytes that are free for this process, and of how many. Raises OSError."""
+    room = os.statvfs(directory)
+    return room.f_bavail * room.f_frsize, room.f_blocks * room.f_frsize

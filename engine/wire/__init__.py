@@ -5,7 +5,14 @@ accept unknown members, the engine refuses them in what it is sent.
 """
 
 from engine.core.errors import EngineError, Problem
-from engine.core.failure import ENGINE_CRASHED, ENGINE_STOPPED, Failure, FailureKind
+from engine.core.failure import (
+    ENGINE_CRASHED,
+    ENGINE_STOPPED,
+    Failure,
+    FailureKind,
+    last_text,
+    why_text,
+)
 from engine.core.filter import ABOUT, IS_WORDS, BadFilter, parse
 from engine.core.model import DelayBy, PauseReason
 from engine.core.outcome import CallError
@@ -39,6 +46,7 @@ from engine.wire.status import (
     Limits,
     Memory,
     OwnToken,
+    PageLink,
     Rates,
     RunCounts,
     Status,
@@ -141,6 +149,7 @@ __all__ = [
     "Other",
     "OutcomeAnswer",
     "OwnToken",
+    "PageLink",
     "PauseReason",
     "Problem",
     "ProblemDocument",
@@ -168,10 +177,12 @@ __all__ = [
     "WhoAmI",
     "declares_json",
     "json_fault",
+    "last_text",
     "names_of_host",
     "parse",
     "problem",
     "status_of",
     "step_label",
     "unseen",
+    "why_text",
 ]

@@ -45,7 +45,7 @@ from engine.wire.operate import (
     ReleaseRequest,
 )
 from engine.wire.retention import PruneAnswer, PruneRequest
-from engine.wire.status import WhoAmI
+from engine.wire.status import PageLink, WhoAmI
 from engine.wire.submit import OutcomeAnswer, Submission
 from engine.wire.view import CauseList, HoldRow, RetryPage, RunPage, RunTree, StepRow
 
@@ -71,6 +71,8 @@ class Route(Struct, Generic[T_co], frozen=True):
     """A token of any role will do."""
     of_all: bool = False
     """It tells of all clients at once: not for a token that is bound to one."""
+    form: bool = False
+    """Its body is what a form of a page sends, and no JSON."""
     act: str = ""
     """What the audit calls it, in the words of the command; of an action and a bulk job what goes
     before its own name. Every route that changes something for operators or admins has one, and
@@ -180,3 +182,50 @@ OPENAPI = Route("GET", "/openapi.json", Role.READ, dict, "This description.")
 
 ROUTES: tuple[Route[Any], ...] = tuple(it for it in list(globals().values()) if type(it) is Route)
 """All of the above, in their order."""
+
+# fmt: off
+UI = Route("GET", "/ui", Role.READ, bytes, "Whether all is well.")
+UI_RUNS = Route("GET", "/ui/runs", Role.READ, bytes, "Runs that a filter finds.", ("q", "cursor"))
+UI_RUN = Route("GET", "/ui/runs/{id}", Role.READ, bytes, "A run and its steps.",
+               ("below", "step", "page"))
+UI_EVENTS = Route("GET", "/ui/runs/{id}/events", Role.READ, bytes,
+                  "When the page of a run has changed.")
+UI_FILE = Route("GET", "/ui/runs/{id}/file", Role.READ, bytes, "A run as one file.", ("bodies",))
+UI_PAYLOAD = Route("GET", "/ui/steps/{id}/payload", Role.OPERATE, bytes, "A step's payload.",
+                   ("file",))
+UI_LAST_ANSWER = Route("GET", "/ui/steps/{id}/response", Role.OPERATE, bytes,
+                       "What came of a step.", ("file",))
+UI_ANSWER = Route("GET", "/ui/steps/{id}/attempts/{number}/response", Role.OPERATE, bytes,
+                  "An attempt's answer.", ("file",))
+UI_STUCK = Route("GET", "/ui/stuck", Role.READ, bytes, "What needs a person.")
+UI_JOBS = Route("GET", "/ui/jobs", Role.READ, bytes, "Bulk jobs.", ("cursor",))
+UI_JOB = Route("GET", "/ui/jobs/{id}", Role.READ, bytes, "A bulk job.")
+UI_LOGIN = Route("GET", "/ui/login", None, bytes, "Where a token is given.", ("next", "code"))
+UI_LOG_IN = Route("POST", "/ui/login", None, bytes, "Begin a login.", form=True)
+UI_CODE = Route("POST", "/ui/codes", Role.READ, PageLink, "A link that logs a browser in, once.",
+                body=NoMembers)
+UI_LOGOUT = Route("GET", "/ui/logout", None, bytes, "End it.")
+UI_ASSET = Route("GET", "/ui/static/{name}", None, bytes, "What pages are made of beside HTML.")
+UI_ELSE = Route("GET", "/ui/{path:rest}", Role.READ, bytes, "There is no such page.")
+# fmt: on
+PAGES: tuple[Route[Any], ...] = (
+    UI,
+    UI_RUNS,
+    UI_RUN,
+    UI_EVENTS,
+    UI_FILE,
+    UI_PAYLOAD,
+    UI_LAST_ANSWER,
+    UI_ANSWER,
+    UI_STUCK,
+    UI_JOBS,
+    UI_JOB,
+    UI_LOGIN,
+    UI_LOG_IN,
+    UI_CODE,
+    UI_LOGOUT,
+    UI_ASSET,
+    UI_ELSE,
+)  # fmt: skip
+"""Pages for people: HTML, which says the same as the routes above and may look otherwise in each
+version. So they are no part of the description for machines."""

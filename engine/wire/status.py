@@ -119,6 +119,15 @@ class WhoAmI(Struct, frozen=True, rename="camel"):
     """None: it asks for none."""
 
 
+class PageLink(Struct, frozen=True, rename="camel"):
+    """Where a browser sees the pages: good once, for a minute, where the engine asks for tokens."""
+
+    path: str
+    """Behind the engine's address."""
+    url: str | None = None
+    """The whole of it, where the engine knows how people reach it (`public_url`)."""
+
+
 class Status(Struct, frozen=True, rename="camel", omit_defaults=True):
     """The engine as it stands."""
 

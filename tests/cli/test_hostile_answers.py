@@ -19,13 +19,13 @@ import pytest
 from engine import wire
 from engine.cli.main import COMMANDS, command_of
 from engine.wire import Problem, routes
-from engine.wire.routes import ROUTES, Route
+from engine.wire.routes import PAGES, ROUTES, Route
 from tests.client.fake_engine import OUTCOME, Atomic, FakeEngine, answer, refusal
 from tests.hostile_answers import WHOLE, hostile
 from tests.tui.endpoint import Handler, serving
 
 ASKS: dict[str, tuple[str, ...]] = {
-    "whoami": (),
+    "whoami": (), "ui": ("--no-browser",),
     "status": (), "runs": (), "audit": (), "show": ("01A", "--attempts"), "events": (), "holds": (),
     "causes": (),
     "submit": ("http://app/x", "--workflow", "w", "--client", "shop"), "outcome": ("01A",),
@@ -83,7 +83,7 @@ def below(name: str, found: click.Command) -> Iterator[str]:
 
 def route_of(request: httpx.Request) -> Route[Any]:
     """Which route a request is for."""
-    for route in ROUTES:
+    for route in (*ROUTES, *PAGES):
         pattern = re.sub(r"\{\w+\}", "[^/]+", route.path)
         if route.method == request.method and re.fullmatch(pattern, request.url.path):
             return route

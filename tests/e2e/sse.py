@@ -72,6 +72,7 @@ async def event_stream(
     last_event_id: str | None = None,
     token: str | None = None,
     since: str | None = None,
+    path: str = "/api/v1/events",
 ) -> AsyncIterator[EventStream]:
     """Read the stream; with an id from behind that event on, with a time from then on."""
     query = "" if since is None else f"?since={since}"
@@ -80,7 +81,7 @@ async def event_stream(
     connection = await trio.open_tcp_stream("127.0.0.1", int(engine.url.rpartition(":")[2]))
     async with connection:
         await connection.send_all(
-            f"GET /api/v1/events{query} HTTP/1.1\r\nHost: localhost\r\n{resume}{whose}\r\n".encode()
+            f"GET {path}{query} HTTP/1.1\r\nHost: localhost\r\n{resume}{whose}\r\n".encode()
         )
         events = EventStream(connection)
         head = await events.head()

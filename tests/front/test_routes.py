@@ -9,14 +9,15 @@ import pytest
 from quart_trio import QuartTrio
 
 from engine.front.api.routes import build
+from engine.front.ui.serve import add_pages
 from engine.process.config import Config
-from engine.wire import RESERVED_CLIENTS, routes
+from engine.wire import NAMES_NOT_FREE, RESERVED_CLIENTS, routes
 from engine.wire.routes import ROUTES, Role, Route
 from tests.world import FakeClock
 
 FRONT: Any = SimpleNamespace(
-    config=Config(), views=None, file_id="file", changes=None, registry=None, clock=FakeClock(),
-    digests=None,
+    config=Config(), version="1", views=None, file_id="file", changes=None, registry=None,
+    clock=FakeClock(), digests=None,
 )  # fmt: skip
 
 
@@ -41,6 +42,19 @@ def test_the_rules_are_the_table(monkeypatch: pytest.MonkeyPatch) -> None:
     assert ("POST", "/new") in differing(app)
     with pytest.raises(KeyError):
         build(FRONT)
+
+
+def test_the_pages_are_their_table() -> None:
+    """What is below `/ui` is a route of the table of pages. But for the form of the login they
+    read, and but for what a login takes each has a role."""
+    app = build(FRONT)
+    add_pages(app, FRONT)
+    assert differing(app) == {(page.method, page.path) for page in routes.PAGES}
+    posted = [page for page in routes.PAGES if page.method == "POST"]
+    assert posted == [routes.UI_LOG_IN, routes.UI_CODE]
+    free = [page for page in routes.PAGES if page.role is None]
+    assert free == [routes.UI_LOGIN, routes.UI_LOG_IN, routes.UI_LOGOUT, routes.UI_ASSET]
+    assert {page.path.split("/")[1] for page in routes.PAGES} <= NAMES_NOT_FREE
 
 
 def test_no_client_is_called_as_a_route_begins() -> None:

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from engine.core.access.limits import HostLimits
-from engine.process.config import Config, ConfigError, load, service_links
+from engine.process.config import Config, ConfigError, load
+from engine.process.environment import service_links
 from engine.registry.members import ClientMembers
 from tests.settings_page import members_table, settings, settings_table
 

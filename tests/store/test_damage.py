@@ -35,6 +35,8 @@ LOOKS: dict[str, Look] = {
     "read_again": lambda store, views: store.read_again("Rk"),
     "runs": lambda store, views: views.runs(RunQuery(limit=1)),
     "tree": lambda store, views: views.tree("Rk"),
+    "outline": lambda store, views: views.outline("Rk"),
+    "some steps": lambda store, views: views.some_steps("Rk", ["Rk"], 1),
     "step": lambda store, views: views.step("Rk"),
     "causes": lambda store, views: views.causes(0),
     "retries": lambda store, views: views.retries(RetryQuery(0)),

@@ -187,7 +187,15 @@ async def test_trees_are_shown(autojump_clock, tmp_path: Path) -> None:
             assert found is not None
             assert found == await after.tree(run_id)
             assert await views.step(run_id) == await after.step(run_id)
-        for read in (views.tree, views.step):
+            outline = await views.outline(run_id)
+            assert outline is not None
+            assert outline == await after.outline(run_id)
+            assert [it.id for it in found[1]] == [it.id for it in outline.steps]
+            some = [it.id for it in found[1]]
+            shown = await views.some_steps(run_id, some, 9)
+            assert shown == await after.some_steps(run_id, some, 9)
+            assert [step for step, _ in shown] == found[1]
+        for read in (views.tree, views.outline, views.step):
             with pytest.raises(Refused, match="waits to be recorded") as caught:
                 await read("Rlater")
             assert caught.value.problem is Problem.STORE_UNAVAILABLE

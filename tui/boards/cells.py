@@ -12,6 +12,8 @@ from typing import NamedTuple
 
 from engine.shown import times
 from engine.wire import BulkAnswer, Failure, FailureKind, Reason
+from engine.wire import last_text as last_text
+from engine.wire import why_text as why_text
 from engine.wire.events import (
     Accepted,
     Acted,
@@ -185,25 +187,6 @@ def why_cell(at: At | Reason | None) -> Part:
     if at is None:
         return NONE
     return why_text(at.http_status, at.error, at.excerpt), "plain"
-
-
-def why_text(http_status: int | None, error: str | None, excerpt: str | None) -> str:
-    """`402 card_declined: insufficient funds`, `connection-refused: …`: what happened, and the
-    line in which the answer or the connection says why, where one was recorded."""
-    told = last_text(http_status, error)
-    if excerpt is None:
-        return told
-    if told == "—" or excerpt.startswith(f"{told} "):  # a page's title: `502 Bad Gateway`
-        return excerpt
-    return f"{told}{' ' if told.isdigit() else ': '}{excerpt}"
-
-
-def last_text(http_status: int | None, error: str | None) -> str:
-    """`503`, `connection-refused`, `attempt-timeout`; `—` when there is nothing to tell."""
-    failure = Failure.parse(error)
-    if error is None or failure.kind is FailureKind.HTTP_STATUS:
-        return "—" if http_status is None else f"{http_status}"
-    return failure.word
 
 
 # -- runs ------------------------------------------------------------------------------------------

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC, datetime, tzinfo
 
+from engine.shown.numbers import size as size
+from engine.shown.numbers import tries as tries
+
 
 def count(number: int) -> str:
     """A number whole, with separators: `2,214`."""
@@ -13,39 +16,16 @@ def count(number: int) -> str:
 
 def short(number: float) -> str:
     """A number in at most four characters: `903`, `1.4k`, `10k`, `1.2M`."""
-    for size, unit in ((1_000_000_000, "G"), (1_000_000, "M"), (1_000, "k")):
-        if number >= size * 0.9995:
-            scaled = number / size
+    for whole, unit in ((1_000_000_000, "G"), (1_000_000, "M"), (1_000, "k")):
+        if number >= whole * 0.9995:
+            scaled = number / whole
             return f"{scaled:.1f}{unit}" if scaled < 9.95 else f"{scaled:.0f}{unit}"
     return f"{number:.0f}"
-
-
-def size(number: int) -> str:
-    """Bytes: `812 B`, `4.2 KiB`, `5.0 MiB`."""
-    if number < 1024:
-        return f"{number} B"
-    scaled = number / 1024
-    for unit in ("KiB", "MiB"):
-        if scaled < 1023.95:
-            return f"{scaled:.1f} {unit}"
-        scaled /= 1024
-    return f"{scaled:.1f} GiB"
 
 
 def rate(per_s: float) -> str:
     """Something each second: `84/s`, `0.4/s`."""
     return f"{per_s:.1f}/s" if 0 < per_s < 9.95 else f"{short(per_s)}/s"
-
-
-def tries(attempts: int, left: int | None = None) -> str:
-    """Attempts started, of how many there may be: `3/11`; `10/11!` with one left, `—` before the
-    first. Without `left` (it has ended) only how many there were.
-    """
-    if not attempts:
-        return "—"
-    if left is None:
-        return f"{attempts}"
-    return f"{attempts}/{attempts + left}{'!' if left == 1 else ''}"
 
 
 def time_of_day(ms: float, zone: tzinfo | None = None, *, millis: bool = False) -> str:

@@ -19,6 +19,7 @@ from engine.client.calls import (
     given_of,
     hold_call,
     look,
+    no_members_call,
     release_call,
     urls_of,
 )
@@ -81,6 +82,12 @@ class AsyncOperations:
     async def run(self, run_id: str) -> wire.RunTree:
         """A run with its steps and their attempts."""
         return await self._look(routes.RUN, run_id)
+
+    async def run_file(self, run_id: str, *, bodies: bool = False) -> bytes:
+        """A run as one page of HTML that needs nothing else, as `/ui` has it; `bodies`: with
+        payloads and answers, for the role `operate`."""
+        query = {"bodies": "yes"} if bodies else {}
+        return read_body(await self._exchange.answer(look(routes.UI_FILE, run_id, **query))).data
 
     async def step(self, step_id: str) -> wire.StepRow:
         """One step as it stands, with its attempts."""
@@ -253,6 +260,11 @@ class AsyncOperations:
         """The name, role and client of the token that is sent, whatever its role; None: the engine
         asks for none."""
         return (await self._look(routes.WHOAMI)).token
+
+    async def page_link(self) -> wire.PageLink:
+        """Where a browser sees the engine's pages: with a code for it that is good once, for a
+        minute, where the engine asks for tokens."""
+        return await self._read(routes.UI_CODE, no_members_call(routes.UI_CODE))
 
     def events(self, last_event_id: str | None = None, *, since: str | None = None) -> AsyncEvents:
         """What happens, as it happens: `async with operate.events() as events: async for …`.

@@ -7,28 +7,33 @@ and what it allows of the route; the name asked for, unless a token was good; th
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Any
 from urllib.parse import unquote
 
 from engine.core.access.client import Client
+from engine.core.access.token import Token
 from engine.core.errors import Problem
 from engine.front.access.request import Access, is_health
 from engine.front.access.tokens import digest_of_bearer, who_has
-from engine.front.access.who import EVERYBODY, Who
+from engine.front.access.who import EVERYBODY, Who, who_of
 from engine.front.server.reply import Reply
 from engine.front.server.strict import HEADS_KEPT_MAX, RawHeaders
 from engine.front.show.replies import problem_reply
 from engine.registry.registry import Registry
 from engine.wire import routes
-from engine.wire.routes import ROUTES, Route
+from engine.wire.routes import PAGES, ROUTES, Route
 
 _POSTED = [
     (re.compile(re.sub(r"\{(\w+)\}", r"(?P<\1>[^/]+)", it.path) + "/?"), it)
-    for it in ROUTES
+    for it in (*ROUTES, *PAGES)
     if it.method == "POST"
 ]
+
+
+LoggedIn = Callable[[RawHeaders], Token | None]
+"""The token that a login of these headers was begun with; None: they have no good one."""
 
 
 class Gate:
@@ -48,15 +53,32 @@ class Gate:
         if look.foreign is not None:
             return look.foreign
         for_anybody = is_health(path)
+        unfit = None if route is not None and route.form else look.unfit
         if not registry.asks_token or for_anybody or (route is not None and route.role is None):
             wrong_host = None if for_anybody else look.wrong_host
-            return wrong_host or look.unfit or EVERYBODY
+            return wrong_host or unfit or EVERYBODY
         who = who_has(registry, look.token)
         if isinstance(who, Reply):
             return who
         if route is not None and (why := _why_not(who, route, client, registry.clients)):
             return problem_reply(Problem.FORBIDDEN, why)
-        return look.unfit or who
+        return unfit or who
+
+    def check_page(
+        self, route: Route[Any], method: str, headers: RawHeaders, logged_in: LoggedIn
+    ) -> Who | Reply:
+        """Who asks for a page for people, or the refusal. A link of another page may lead here,
+        and beside a token a login opens it; the name asked for must be ours in any case."""
+        look = self._access.look(method, headers)
+        if look.foreign is not None and not look.is_link:
+            return look.foreign
+        if look.wrong_host is not None or route.role is None or not self.registry.asks_token:
+            return look.wrong_host or EVERYBODY
+        token = logged_in(headers) if look.token is None else None
+        who = who_has(self.registry, look.token) if token is None else who_of(token)
+        if isinstance(who, Who) and (why := _why_not(who, route, "", self.registry.clients)):
+            return problem_reply(Problem.FORBIDDEN, why)
+        return who
 
     def lapsed(self, who: Who, method: str, headers: RawHeaders) -> Reply | None:
         """The refusal of an answer that was waited for, if the token it was asked with has been
@@ -91,6 +113,11 @@ class Gate:
         if token is None:
             return None
         return f"token {token.name}" if token.client is None else token.client
+
+    def digest_of(self, headers: RawHeaders) -> bytes | None:
+        """The digest of the token in a head; None: it has none. Whether it is good is asked for
+        elsewhere."""
+        return self._access.look("POST", headers).token
 
     def whose_token(self, method: str, headers: RawHeaders) -> tuple[str, bool]:
         """What is known of the token in a head: its name, also when it has run out, or what tells

@@ -31,6 +31,8 @@ class Look(NamedTuple):
     """Another name is asked for."""
     unfit: Reply | None
     """The kind of body."""
+    is_link: bool
+    """A person follows a link of another page: the browser says so of no other request."""
     token: bytes | None
     """The digest of its token, which is remembered in the place of that; None: it has none."""
 
@@ -49,7 +51,7 @@ class Access:
     @lru_cache(maxsize=HEADS_KEPT_MAX)  # noqa: B019 - it lives as long as the server
     def look(self, method: str, headers: RawHeaders) -> Look:
         """What is to be said against a head, and whose token it has."""
-        host = origin = site = content_type = encoding = ""
+        host = origin = site = mode = destination = content_type = encoding = ""
         bearers: list[bytes] = []
         for name, value in headers:
             if name == b"host":
@@ -58,6 +60,10 @@ class Access:
                 origin = value.decode("latin1").strip(" \t").lower()
             elif name == b"sec-fetch-site":
                 site = value.decode("latin1").strip(" \t").lower()
+            elif name == b"sec-fetch-mode":
+                mode = value.decode("latin1").strip(" \t").lower()
+            elif name == b"sec-fetch-dest":
+                destination = value.decode("latin1").strip(" \t").lower()
             elif name == b"content-type":
                 content_type = value.decode("latin1")
             elif name == b"content-encoding":
@@ -65,10 +71,12 @@ class Access:
             elif name == b"authorization":
                 bearers.append(value)
         foreign = origin and origin not in (f"http://{host}", f"https://{host}")
+        follows = (mode, destination) == ("navigate", "document") and method in ("GET", "HEAD")
         return Look(
             _foreign() if foreign or site == "cross-site" else None,
             None if host_name(host) in self._hosts else _wrong_host(host),
             None if method in SAFE_METHODS else _unfit(content_type, encoding),
+            follows and not foreign,
             digest_of_bearer(bearers[0]) if len(bearers) == 1 else None,
         )
 

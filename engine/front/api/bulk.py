@@ -110,10 +110,10 @@ def _failures(came: Sequence[Came]) -> tuple[wire.FailedRuns, ...]:
     return tuple(wire.FailedRuns(it.http_status, it.error, it.runs) for it in failed)
 
 
-async def show(bulk: Bulk, job_id: str, who: Who) -> Reply:
+async def show(bulk: Bulk, job_id: str, who: Who) -> wire.BulkAnswer:
     """`GET /api/v1/bulk/{id}`."""
     job = await bulk.job(job_id, who.client)
-    return json_reply(answer_of(job, await bulk.came(job)))
+    return answer_of(job, await bulk.came(job))
 
 
 async def abort(bulk: Bulk, job_id: str, actor: Actor, who: Who) -> Reply:
@@ -121,9 +121,9 @@ async def abort(bulk: Bulk, job_id: str, actor: Actor, who: Who) -> Reply:
     return json_reply(answer_of(await bulk.abort(job_id, actor.name, who.client)), 202)
 
 
-async def jobs(bulk: Bulk, query: Mapping[str, str], who: Who) -> Reply:
+async def jobs(bulk: Bulk, query: Mapping[str, str], who: Who) -> wire.BulkList:
     """`GET /api/v1/bulk`: the latest first, keyset pages."""
     limit = page_limit(query)
     found = await bulk.jobs(who.client, query.get("cursor"), limit + 1)
     behind = found[limit - 1].id if len(found) > limit else None
-    return json_reply(wire.BulkList(tuple(map(answer_of, found[:limit])), behind))
+    return wire.BulkList(tuple(map(answer_of, found[:limit])), behind)

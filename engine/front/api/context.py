@@ -20,6 +20,7 @@ from engine.process.costly import CostlyWork
 from engine.registry.audit import Audit
 from engine.registry.changes import Changes
 from engine.registry.limits import SetLimits
+from engine.registry.logins import Logins
 from engine.registry.registry import Registry
 from engine.runs.engine import Engine
 from engine.telemetry.log import Log
@@ -34,6 +35,7 @@ class Front(Struct, frozen=True):
     registry: Registry
     audit: Audit
     changes: Changes
+    logins: Logins
     limits: SetLimits
     clock: Clock
     config: Config

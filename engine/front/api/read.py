@@ -66,53 +66,51 @@ NEW_WITHIN_MS = 300_000
 SORTS = {"-submittedAt": True, "submittedAt": False}
 
 
-async def status(front: Front, who: Who) -> Reply:
+async def status(front: Front, who: Who) -> wire.Status:
     """`GET /api/v1/status`."""
     if who.client is not None:
-        return json_reply(await own_status(front, who, who.client))
+        return await own_status(front, who, who.client)
     now, now_s = front.clock.steady_ms(), trio.current_time()
     summary = await front.views.summary(now)
     due = await front.views.due_counts(now)
     engine = front.engine
     store, places = engine.store, engine.places
     clients = await client_rows(front.limits, engine)
-    return json_reply(
-        wire.Status(
-            instance=front.instance,
-            version=front.version,
-            server_time=rfc3339(now),
-            started_at=rfc3339(front.started_at),
-            ready=engine.ready and not engine.draining and store.away is None,
-            draining=engine.draining,
-            sequence=f"{front.file_id}-{summary.last_seq}",
-            durability=front.durability,
-            store=with_room(
-                store_status(store.away, store.backlog, now, now_s), engine.shared.store_room
-            ),
-            counts=run_counts(summary.runs),
-            rates=msgspec.convert(front.metrics.rates(), wire.Rates),
-            stuck_count=summary.stuck,
-            late_count=summary.late,
-            timed_count=summary.timed,
-            due=tuple(wire.DueBucket(each.up_to_ms, each.attempts) for each in due),
-            hosts=host_rows(engine.hosts.figures(now), places, now, now_s),
-            standstills=standstill_rows(engine.home.rule.narrow_pools(now_s), now, now_s),
-            in_memory=len(engine.memory.live),
-            in_flight=places.at_hosts.in_flight,
-            cancelled_in_flight=engine.memory.cancelled_in_flight,
-            queued=places.queued,
-            waiting_for=engine.waiting_for,
-            holds=hold_rows(engine.holds),
-            memory=memory_used(engine.budget),
-            retention=retention_status(front.pruning, now),
-            limits=limits_set(front.config, engine.budget.bytes_max),
-            backup=backup_status(front.backups),
-            alerts=alerts_status(front.alerts),
-            bad_files=bad_file_rows(front.registry.bad_files),
-            defined_twice=front.registry.defined_twice or None,
-            clients=clients,
-            token=_token(who),
-        )
+    return wire.Status(
+        instance=front.instance,
+        version=front.version,
+        server_time=rfc3339(now),
+        started_at=rfc3339(front.started_at),
+        ready=engine.ready and not engine.draining and store.away is None,
+        draining=engine.draining,
+        sequence=f"{front.file_id}-{summary.last_seq}",
+        durability=front.durability,
+        store=with_room(
+            store_status(store.away, store.backlog, now, now_s), engine.shared.store_room
+        ),
+        counts=run_counts(summary.runs),
+        rates=msgspec.convert(front.metrics.rates(), wire.Rates),
+        stuck_count=summary.stuck,
+        late_count=summary.late,
+        timed_count=summary.timed,
+        due=tuple(wire.DueBucket(each.up_to_ms, each.attempts) for each in due),
+        hosts=host_rows(engine.hosts.figures(now), places, now, now_s),
+        standstills=standstill_rows(engine.home.rule.narrow_pools(now_s), now, now_s),
+        in_memory=len(engine.memory.live),
+        in_flight=places.at_hosts.in_flight,
+        cancelled_in_flight=engine.memory.cancelled_in_flight,
+        queued=places.queued,
+        waiting_for=engine.waiting_for,
+        holds=hold_rows(engine.holds),
+        memory=memory_used(engine.budget),
+        retention=retention_status(front.pruning, now),
+        limits=limits_set(front.config, engine.budget.bytes_max),
+        backup=backup_status(front.backups),
+        alerts=alerts_status(front.alerts),
+        bad_files=bad_file_rows(front.registry.bad_files),
+        defined_twice=front.registry.defined_twice or None,
+        clients=clients,
+        token=_token(who),
     )
 
 
@@ -160,7 +158,7 @@ def _invalid(detail: str) -> Refused:
     return Refused(Problem.INVALID_REQUEST, detail)
 
 
-async def runs(front: Front, who: Who, query: Mapping[str, str]) -> Reply:
+async def runs(front: Front, who: Who, query: Mapping[str, str]) -> wire.RunPage:
     """`GET /api/v1/runs`: newest first, keyset pages."""
     check_names(query, RUNS.queries)
     states = tuple(filter(None, query.get("status", "").split(",")))
@@ -183,13 +181,11 @@ async def runs(front: Front, who: Who, query: Mapping[str, str]) -> Reply:
             limit=page_limit(query),
         )
     )
-    return json_reply(
-        wire.RunPage(
-            runs=tuple(run_row(record) for record in found.runs),
-            total=found.total,
-            total_is_estimate=found.total_is_estimate,
-            next=found.next,
-        )
+    return wire.RunPage(
+        runs=tuple(run_row(record) for record in found.runs),
+        total=found.total,
+        total_is_estimate=found.total_is_estimate,
+        next=found.next,
     )
 
 
@@ -202,15 +198,13 @@ def read_filter(text: str) -> Filter:
         raise Refused(Problem.INVALID_REQUEST, f"`q`: {error.detail}", **members) from error
 
 
-async def causes(front: Front, who: Who) -> Reply:
+async def causes(front: Front, who: Who) -> wire.CauseList:
     """`GET /api/v1/causes`: why runs need a person."""
     found = await front.views.causes(front.clock.steady_ms() - NEW_WITHIN_MS, who.client)
-    return json_reply(
-        wire.CauseList(
-            causes=tuple(map(cause_row, found)),
-            runs=sum(each.runs for each in found),
-            new_within_ms=NEW_WITHIN_MS,
-        )
+    return wire.CauseList(
+        causes=tuple(map(cause_row, found)),
+        runs=sum(each.runs for each in found),
+        new_within_ms=NEW_WITHIN_MS,
     )
 
 

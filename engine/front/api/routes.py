@@ -58,7 +58,7 @@ _BY_STATUS = {
 def response(reply: Reply) -> Response:
     """A Reply as Quart sends it; its room is given back when it is sent."""
     if reply.room is not None:
-        _give_back_when_answered(reply.room)
+        give_back_when_answered(reply.room)
     answer = Response(reply.body, status=reply.status)
     answer.headers.clear()
     for name, value in reply.headers:
@@ -67,7 +67,8 @@ def response(reply: Reply) -> Response:
     return answer
 
 
-def _give_back_when_answered(taken: GivenBack) -> None:
+def give_back_when_answered(taken: GivenBack) -> None:
+    """What the request at hand takes until its answer is sent."""
     request.scope["extensions"][ROOM]["charges"].append(taken)
 
 
@@ -89,8 +90,9 @@ def build(front: Front) -> QuartTrio:
     _common(app, front)
     answers = _work(front) | _reads(front) | _admin(front) | _pruning(front) | _pages(front)
     for route in routes.ROUTES:
-        rule = route.path.replace("{", "<").replace("}", ">")
-        app.add_url_rule(rule, _name(route), _view(answers[route]), methods=[route.method])
+        app.add_url_rule(
+            rule_of(route), name_of(route), _view(answers[route]), methods=[route.method]
+        )
     return app
 
 
@@ -103,16 +105,25 @@ def _view(answer: Answer) -> Callable[..., Awaitable[Response]]:
     return view
 
 
-def _name(route: routes.Route[Any]) -> str:
+def name_of(route: routes.Route[Any]) -> str:
+    """What Quart knows a route by."""
     return f"{route.method} {route.path}"
 
 
+def rule_of(route: routes.Route[Any]) -> str:
+    """A route's path as Quart writes it."""
+    return route.path.replace("{", "<").replace("}", ">")
+
+
 def _common(app: QuartTrio, front: Front) -> None:
-    by_rule = {_name(route): route for route in routes.ROUTES}
+    by_rule = {name_of(route): route for route in routes.ROUTES}
+    pages_by_rule = frozenset(map(name_of, routes.PAGES))
 
     @app.before_request
     async def check_access() -> Response | None:
         # An address that is not there, or not for this method, says so whatever the body is.
+        if request.endpoint in pages_by_rule:
+            return None  # `front/ui/serve.py` asks: there a login will do, too
         method = "GET" if request.routing_exception is not None else request.method
         route = by_rule.get(request.endpoint or "")
         client = (request.view_args or {}).get("client", "")
@@ -227,8 +238,8 @@ def _work(front: Front) -> Answers:
         routes.HOLD: hold,
         routes.RELEASE: release,
         routes.BULK: begin_bulk,
-        routes.JOBS: lambda: bulk.jobs(front.bulk, request.args.to_dict(), g.who),
-        routes.JOB: lambda id: bulk.show(front.bulk, id, g.who),
+        routes.JOBS: _json(lambda: bulk.jobs(front.bulk, request.args.to_dict(), g.who)),
+        routes.JOB: _json(lambda id: bulk.show(front.bulk, id, g.who)),
         routes.ABORT: lambda id: bulk.abort(front.bulk, id, _actor(front), g.who),
     }
 
@@ -247,6 +258,13 @@ def _unless_lapsed(front: Front, reply: Reply) -> Reply:
     return unless_lapsed(
         front, g.who, request.method, request.path, raw_headers(request), peer, reply
     )
+
+
+def _json(read_it: Callable[..., Awaitable[Any]]) -> Answer:
+    async def answer(**names: str) -> Reply:
+        return json_reply(await read_it(**names))
+
+    return answer
 
 
 def _byte_range() -> str | None:
@@ -271,7 +289,7 @@ def _reads(front: Front) -> Answers:
             return now == who
 
         if who.client is not None and (counted := front.engine.new_runs.stream_begins(who.client)):
-            _give_back_when_answered(counted)
+            give_back_when_answered(counted)
         if who.client is None:
             stream = await events.stream(front, tail, start, may_read)
         else:
@@ -284,11 +302,11 @@ def _reads(front: Front) -> Answers:
         return await read.response(front, g.who, id, number, request.args, _byte_range())
 
     return {
-        routes.STATUS: lambda: read.status(front, g.who),
+        routes.STATUS: _json(lambda: read.status(front, g.who)),
         routes.WHOAMI: lambda: read.whoami(g.who),
-        routes.RUNS: lambda: read.runs(front, g.who, request.args.to_dict()),
+        routes.RUNS: _json(lambda: read.runs(front, g.who, request.args.to_dict())),
         routes.RUN: lambda id: read.tree(front, g.who, id),
-        routes.CAUSES: lambda: read.causes(front, g.who),
+        routes.CAUSES: _json(lambda: read.causes(front, g.who)),
         routes.RETRIES: lambda: read.retries(front, g.who, request.args.to_dict()),
         routes.STEP: lambda id: read.step(front, g.who, id),
         routes.PAYLOAD: lambda id: read.payload(front, g.who, id, request.args, _byte_range()),

@@ -38,7 +38,8 @@ Readers accept unknown members, states, kinds and event types: more will come. T
 unknown members in what it is sent. Every GET takes HEAD, and answers without a body. An address
 that does not take a method is 405 `method-not-allowed`, and `Allow` has those that it takes. Whole
 numbers are written without a fraction: 8000, not 8000.0. Every POST says `Content-Type:
-application/json`, whatever it has to say."""
+application/json`, whatever it has to say. Pages for people, below `/ui`, are HTML that may look
+otherwise in each version, and are not described here."""
 _ALWAYS_THERE = ["type", "title", "status", "detail", "errorSource"]
 
 

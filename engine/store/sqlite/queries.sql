@@ -88,6 +88,22 @@ WHERE step.id >= ?1 AND step.id < ?1 || '.' ORDER BY step.ordinal;
 SELECT step.*, run.workflow AS run_workflow, run.key AS run_key, run.engine_error
 FROM step JOIN run ON run.id = step.run_id WHERE step.id = ?;
 
+-- outline: what a page of a run is laid out by; of a stopped run (?2) nothing that is open moves
+SELECT id, CASE WHEN depth > 1 THEN parent_id WHEN depth = 1 THEN ?1 END AS parent_id, name,
+    CASE WHEN ?2 AND ended_at IS NULL THEN 'paused' ELSE state END AS state,
+    submitted_at, ended_at, due_at
+FROM step WHERE id >= ?1 AND id < ?1 || '.' ORDER BY ordinal;
+
+-- some_steps: some steps of a run
+SELECT step.*, run.workflow AS run_workflow, run.key AS run_key, run.engine_error
+FROM json_each(?2) AS asked JOIN step ON step.id = asked.value JOIN run ON run.id = ?1
+WHERE step.id >= ?1 AND step.id < ?1 || '.' ORDER BY step.ordinal;
+
+-- latest_attempts: of some steps, so many of each
+SELECT attempt.* FROM json_each(?1) AS asked JOIN attempt ON attempt.step_id = asked.value
+WHERE attempt.number > (SELECT max(number) FROM attempt AS last WHERE last.step_id = asked.value) - ?2
+ORDER BY attempt.step_id, attempt.number;
+
 -- attempts: every attempt of a run
 SELECT * FROM attempt WHERE step_id >= ?1 AND step_id < ?1 || '.' ORDER BY step_id, number;
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from engine.shown import times
+from engine.shown.states import SET_BY
 from engine.wire import DelayBy, Failure, FailureKind, HoldRow, MoveRow, PauseReason
 from tui.boards.by_hand import repairs_told
 from tui.boards.cells import Cell, Part, Seen, last_text, step_state_cell, why_text
@@ -26,13 +27,6 @@ UNHANDLED_HINT = (
     "A step below failed; this neither dealt with that nor answered 424."
     " P resumes it: it is told again, with a fresh budget. R on the failed step opens that."
 )
-SET_BY: dict[str, str] = {
-    DelayBy.POLICY: "the retry policy",
-    DelayBy.RETRY_AFTER: "Retry-After",
-    DelayBy.INTERRUPTED: "an interruption, which costs no retry",
-    DelayBy.CHILD_ENDED: "the end of a step below",
-    DelayBy.OPERATOR: "an operator",
-}
 
 
 def inspector(

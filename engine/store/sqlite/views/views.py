@@ -22,6 +22,7 @@ from engine.ports.views import (
     EventRecord,
     LateRuns,
     OutcomeRecord,
+    Outline,
     RetriesFound,
     RetryQuery,
     RunQuery,
@@ -33,7 +34,7 @@ from engine.store import rows
 from engine.store.sqlite.readers import SQL, run_counts, snapshot
 from engine.store.sqlite.stopped import stopped_steps
 from engine.store.sqlite.store import SqliteStore
-from engine.store.sqlite.views import boards, of_client, together
+from engine.store.sqlite.views import boards, of_client, outline, together
 from engine.store.sqlite.views.filter import LATE_AFTER_MS, Condition, find, only_states
 from engine.store.sqlite.views.records import read_record
 from engine.store.sqlite.views.times import Times
@@ -122,6 +123,23 @@ class SqliteViews:
             return record, shown, tries
 
         return await self._of_run(run_id, work)
+
+    async def outline(self, run_id: str) -> Outline | None:
+        """A run and what its steps are laid out by, of one moment."""
+        return await self._of_run(run_id, partial(outline.of_run, run_id=run_id))
+
+    async def some_steps(
+        self, run_id: str, step_ids: Iterable[str], attempts_max: int
+    ) -> list[tuple[Step, list[AttemptRecord]]]:
+        """Some steps of a run with their latest attempts, of one moment."""
+        ids = json.dumps(list(step_ids))
+        return (
+            await self._of_run(
+                run_id,
+                partial(outline.some_steps, run_id=run_id, ids=ids, attempts_max=attempts_max),
+            )
+            or []
+        )
 
     async def open_runs(self, client: str) -> int:
         """How many open runs a client has."""

@@ -1,0 +1,109 @@
+"""A run as one file: for a ticket, or for who has no access. No script, nothing from elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+from msgspec import Struct
+
+from engine.core.errors import Problem, Refused
+from engine.front.access.who import Who
+from engine.front.api import read
+from engine.front.server.reply import Reply
+from engine.front.ui.bodies import Read, first_part
+from engine.front.ui.run import members_of, outline_of
+from engine.front.ui.site import Site, asset_text
+from engine.shown.numbers import size
+from engine.wire.routes import UI_PAYLOAD
+
+FILE_BYTES_MAX = 5 << 20
+ROWS_MAX = 2_000
+"""Lines of the tree, before some are left out for the size."""
+BODIES_OF_MAX = 100
+"""Steps of which payload and answer are in the file."""
+BODY_BYTES_MAX = 16_384
+"""Of each."""
+
+
+class KeptBody(Struct, frozen=True):
+    """A payload or an answer in the file."""
+
+    what: str
+    about: str
+    text: list[list[str]]
+
+
+class File(Struct, frozen=True):
+    """What the templates are to know of it."""
+
+    style: str
+    bodies: dict[str, list[KeptBody]]
+    left_out: list[str]
+
+
+async def run_file(site: Site, who: Who, id: str, query: Mapping[str, str]) -> Reply:
+    """`/ui/runs/ID/file`; with payloads and answers (`bodies=yes`) for who may see these. Raises
+    Refused."""
+    wants = query.get("bodies") == "yes"
+    if wants and not UI_PAYLOAD.opens_to(who.role):
+        detail = f"Payloads and answers need the role {UI_PAYLOAD.role}; yours is {who.role}."
+        raise Refused(Problem.FORBIDDEN, detail)
+    found = await outline_of(site, who, id)
+    members = await members_of(site, found, {}, ROWS_MAX)
+    rows = members["rows"]
+    bodies = await _bodies(site, who, rows) if wants else {}
+    style = asset_text("ui.css")
+    while True:
+        left_out = _left_out(found.run.steps, rows, bodies, wants=wants)
+        members |= {"rows": rows, "file": File(style, bodies, left_out)}
+        page = await site.page("file", who, members)
+        if len(page.body) <= FILE_BYTES_MAX or not (rows or bodies):
+            break
+        rows, bodies = (rows, {}) if bodies else (rows[: len(rows) // 2], bodies)
+    name = f"{found.run.id}.html"
+    kept = ("content-disposition", f'attachment; filename="{name}"')
+    return Reply(200, (*page.headers, kept), page.body)
+
+
+async def _bodies(site: Site, who: Who, rows: list[dict[str, Any]]) -> dict[str, list[KeptBody]]:
+    """By step."""
+    steps = [row["step"].id for row in rows if "step" in row][:BODIES_OF_MAX]
+    found: dict[str, list[KeptBody]] = {}
+    for step_id in steps:
+        payload: Read = partial(_payload, site, who, step_id)
+        answer: Read = partial(_answer, site, who, step_id)
+        for what, its in (("Payload", payload), ("Last answer", answer)):
+            try:
+                part = await first_part(its, BODY_BYTES_MAX)
+            except Refused:
+                continue  # it was not recorded, or has no room just now
+            if part.text is not None:
+                found.setdefault(step_id, []).append(KeptBody(what, part.about, part.text))
+    return found
+
+
+async def _payload(site: Site, who: Who, step_id: str, byte_range: str | None) -> Reply:
+    return await read.payload(site.front, who, step_id, {}, byte_range)
+
+
+async def _answer(site: Site, who: Who, step_id: str, byte_range: str | None) -> Reply:
+    return await read.response(site.front, who, step_id, None, {}, byte_range)
+
+
+def _left_out(
+    steps: int, rows: list[dict[str, Any]], bodies: Mapping[str, object], *, wants: bool
+) -> list[str]:
+    """What is not in the file, in sentences."""
+    shown = sum("step" in row for row in rows)
+    found = []
+    if shown < steps:
+        found.append(f"Left out: {steps - shown:,} of {steps:,} steps.")
+    if not wants:
+        found.append("Left out: payloads and answers.")
+    elif len(bodies) < shown:
+        found.append(f"Left out: payloads and answers of {shown - len(bodies):,} steps.")
+    if bodies:
+        found.append(f"Of each payload and answer there are {size(BODY_BYTES_MAX)} at most.")
+    return found

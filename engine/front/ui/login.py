@@ -1,0 +1,158 @@
+"""How a browser gets in: a token given once, and a cookie that stands for it below `/ui` alone."""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import parse_qs, quote
+
+from msgspec.structs import replace
+
+from engine.core.access.token import Role, Token
+from engine.core.errors import Problem
+from engine.front.access.codes import Codes
+from engine.front.access.who import EVERYBODY
+from engine.front.access.wrong import TRIES_MAX, WrongTries
+from engine.front.server.reply import Reply
+from engine.front.server.strict import RawHeaders
+from engine.front.show.replies import problem_reply
+from engine.front.ui.site import HEADERS, Site
+from engine.registry.audit import Refusal
+from engine.registry.logins import LOGIN_MS
+from engine.registry.registry import digest_of
+from engine.wire import PageLink
+from engine.wire.routes import UI, UI_LOG_IN, UI_LOGIN, UI_LOGOUT
+
+FORM = "application/x-www-form-urlencoded"
+FORM_BYTES_MAX = 8_192
+_LOCAL = re.compile(r"/ui(?:[/?][\x21-\x5b\x5d-\x7e]*)?")
+"""A page of ours, without a host: nobody is led elsewhere from here."""
+_COOKIE = re.compile(r"[A-Za-z0-9_-]{20,64}")
+
+
+class Door:
+    """The logins of one engine's pages."""
+
+    def __init__(self, site: Site) -> None:
+        front = site.front
+        self._site, self._front = site, front
+        self._wrong = WrongTries(front.clock.steady_ms)
+        self._codes = Codes(front.clock.steady_ms, front.clock.token_bytes)
+        # Browsers keep cookies by host, whatever the port: two engines have one each.
+        self._cookie = f"atomic-{front.file_id[:8]}"
+        self._attributes = f"Path={site.base}; HttpOnly; SameSite=Lax"
+        if site.is_secure:
+            self._cookie = f"__Host-{self._cookie}"
+            self._attributes = "Path=/; HttpOnly; SameSite=Lax; Secure"
+
+    def logged_in(self, headers: RawHeaders) -> Token | None:
+        """The token that a login of these headers was begun with."""
+        cookie = self._cookie_in(headers)
+        return None if cookie is None else self._front.logins.token_of(cookie)
+
+    def whose(self, headers: RawHeaders) -> str | None:
+        """What tells one login from others; None: there is none. It is no secret."""
+        cookie = self._cookie_in(headers)
+        return None if cookie is None else f"login {digest_of(cookie).hex()}"
+
+    def _cookie_in(self, headers: RawHeaders) -> str | None:
+        found = None
+        for name, value in headers:
+            if name == b"cookie":
+                for part in value.decode("latin1").split(";"):
+                    its, _, text = part.strip().partition("=")
+                    if its == self._cookie and _COOKIE.fullmatch(text):
+                        found = text
+        return found
+
+    def to_login(self, path_and_query: str) -> Reply:
+        """Lead to where a token is given, and back."""
+        return self._led_to(f"/login?next={quote(path_and_query, safe='')}")
+
+    def _led_to(self, path: str, *headers: tuple[str, str]) -> Reply:
+        location = ("location", f"{self._site.base}{path}")
+        return Reply(303, (location, *headers, *HEADERS), b"")
+
+    async def ask(self, wanted: str, why: str = "", status: int = 200) -> Reply:
+        """`GET /ui/login`: the form; `why` it is asked again."""
+        if not self._front.registry.asks_token:
+            return self._led_to("")
+        members = {"next": _page_of(wanted), "why": why, "hours": LOGIN_MS // 3_600_000}
+        return await self._site.page("login", EVERYBODY, members, status)
+
+    def link(self, headers: RawHeaders) -> PageLink:
+        """`POST /ui/codes`: a link for the browser of who has a token; where none is asked for it
+        leads to the pages."""
+        digest, path = self._front.gate.digest_of(headers), UI.path
+        if self._front.registry.asks_token and digest is not None:
+            path = f"{UI_LOGIN.path}?code={self._codes.make(digest)}"
+        public = self._front.config.public_url
+        return PageLink(path, None if public is None else f"{public.rstrip('/')}{path}")
+
+    async def enter(self, code: str, address: str | None) -> Reply:
+        """`GET /ui/login?code=…`: the code begins a login."""
+        if wait_s := self._wrong.wait_s(address or ""):
+            return await self._wait(wait_s)
+        digest = self._codes.take(code)
+        token = None if digest is None else self._front.registry.good_token(digest)
+        if token is None or digest is None:
+            self._wrong.was_wrong(address or "")
+            why = "That link was used, or is older than a minute: `atomic ui` makes another."
+            return await self.ask("", why, 401)
+        return await self._begin(token, digest, UI.path)
+
+    async def log_in(self, headers: RawHeaders, body: bytes, address: str | None) -> Reply:
+        """`POST /ui/login`: the token of the form begins a login."""
+        named = dict(headers)
+        if b"origin" not in named:  # of one that is not ours the gate has refused it
+            detail = "A login begins from the engine's own page: the header Origin says which."
+            return problem_reply(Problem.FORBIDDEN, detail)
+        kind = named.get(b"content-type", b"").partition(b";")[0].strip().lower()
+        if kind != FORM.encode() or len(body) > FORM_BYTES_MAX:
+            detail = f"Send `Content-Type: {FORM}`, of at most {FORM_BYTES_MAX:,} bytes."
+            return problem_reply(Problem.UNSUPPORTED_MEDIA_TYPE, detail)
+        if wait_s := self._wrong.wait_s(address or ""):
+            return await self._wait(wait_s)
+        form = {name: its[-1] for name, its in parse_qs(body.decode("latin1")).items()}
+        wanted, digest = _page_of(form.get("next", "")), digest_of(form.get("token", "").strip())
+        token = self._front.registry.token_by_digest(digest)
+        if token is None:
+            self._wrong.was_wrong(address or "")
+            self._note(f"unknown token {digest[:4].hex()}", address, 401, known=False)
+            why = "That is no token of this engine, or one that has run out or was taken away."
+            return await self.ask(wanted, why, 401)
+        if not UI.opens_to(token.role):
+            self._note(token.name, address, 403, known=True)
+            why = f"The pages need the role {Role.READ}; the token {token.name!r} has {token.role}."
+            return await self.ask(wanted, why, 403)
+        return await self._begin(token, digest, wanted)
+
+    async def _begin(self, token: Token, digest: bytes, wanted: str) -> Reply:
+        cookie = await self._front.logins.begin(token, digest)
+        age_s = LOGIN_MS // 1000
+        given = f"{self._cookie}={cookie}; Max-Age={age_s}; {self._attributes}"
+        return self._led_to(wanted.removeprefix(UI.path), ("set-cookie", given))
+
+    async def _wait(self, wait_s: int) -> Reply:
+        why = f"There were {TRIES_MAX} wrong tries from here within a minute: wait {wait_s} s."
+        page = await self.ask("", why, 429)
+        return replace(page, headers=(*page.headers, ("retry-after", str(wait_s))))
+
+    def _note(self, who: str, address: str | None, status: int, *, known: bool) -> None:
+        what = f"{UI_LOG_IN.method} {UI_LOG_IN.path}"
+        refusal = Refusal(who, address, what, status, "no login begins with it", known)
+        self._front.audit.refused(refusal)
+
+    async def log_out(self, headers: RawHeaders) -> Reply:
+        """`GET /ui/logout`."""
+        cookie = self._cookie_in(headers)
+        if cookie is not None:
+            await self._front.logins.end(cookie)
+        taken = f"{self._cookie}=; Max-Age=0; {self._attributes}"
+        page = await self._site.page("logged_out", EVERYBODY, {})
+        return replace(page, headers=(*page.headers, ("set-cookie", taken)))
+
+
+def _page_of(wanted: str) -> str:
+    """The page that was asked for, if it is one of ours and none of the login's own."""
+    is_own = wanted.startswith((UI_LOG_IN.path, UI_LOGOUT.path))
+    return wanted if _LOCAL.fullmatch(wanted) and not is_own else UI.path

@@ -1,0 +1,34 @@
+"""Codes that stand for a token once, for a minute."""
+
+from __future__ import annotations
+
+from itertools import count
+
+import pytest
+
+from engine.front.access.codes import CODES_MAX, GOOD_MS, Codes
+
+NOW = [0]
+
+
+@pytest.fixture
+def codes() -> Codes:
+    numbers = count(1)
+    NOW[0] = 0
+    return Codes(lambda: NOW[0], lambda size: next(numbers).to_bytes(size))
+
+
+@pytest.mark.parametrize(("passed_ms", "found"), [(GOOD_MS - 1, b"t"), (GOOD_MS, None)])
+def test_a_minute_and_no_longer(codes: Codes, passed_ms: int, found: bytes | None) -> None:
+    """And once."""
+    code = codes.make(b"t")
+    NOW[0] = passed_ms
+    assert codes.take(code) == found
+    assert codes.take(code) is None
+    assert codes.take("another") is None
+
+
+def test_one_beyond_ends_the_oldest(codes: Codes) -> None:
+    """As many as there may be are good together."""
+    made = [codes.make(b"t") for _ in range(CODES_MAX + 1)]
+    assert [codes.take(code) for code in made] == [None, *[b"t"] * CODES_MAX]
