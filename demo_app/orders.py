@@ -45,6 +45,7 @@ CREATE TABLE IF NOT EXISTS labels (
 WORKFLOW = "placeOrder"
 INDEX = "/workflows/placeOrder/index"
 STEPS = "/workflows/placeOrder/steps"
+REQUIRED = ("email", "item", "parcels", "amountCents", "card")
 
 # The card that a card company always declines.
 DECLINED_CARD = "4000-0000-0000-0002"
@@ -54,14 +55,12 @@ DECLINED_STATUS = 402
 def routes(services: Services) -> Blueprint:
     """`POST /orders` for people; the workflow and its steps for the engine."""
     blueprint = Blueprint("orders", __name__)
-    atomic, own_carrier = services.atomic, services.carrier
-    carrier_url = "" if own_carrier is None else own_carrier.url
-    carrier_options = {} if own_carrier is None else {"retry": carrier.RETRY}
+    atomic = services.atomic
+    carrier_url, carrier_options = at_carrier(services)
 
     @blueprint.post("/orders")
     async def place_order_endpoint() -> dict[str, Any]:
-        required = ("email", "item", "parcels", "amountCents", "card")
-        outcome = await start(services, WORKFLOW, INDEX, required)
+        outcome = await start(services, WORKFLOW, INDEX, REQUIRED)
         return {"orderId": outcome["id"], **outcome["response"]}
 
     async def place_order(call: Call) -> Answer:
@@ -123,6 +122,13 @@ def routes(services: Services) -> Blueprint:
     ):
         add_endpoint(blueprint, services, f"{STEPS}/{step}", step, handler)
     return blueprint
+
+
+def at_carrier(services: Services) -> tuple[str, dict[str, Any]]:
+    """Where the carrier is, if elsewhere than we are, and what its steps have in options then."""
+    if services.carrier is None:
+        return "", {}
+    return services.carrier.url, {"retry": carrier.RETRY}
 
 
 def charge_handler(services: Services) -> Handler:
