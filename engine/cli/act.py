@@ -209,15 +209,18 @@ def _result(value: str, content_type: str) -> Any:
 
     from engine.wire import declares_json
 
-    content, place = read_value(value)
-    if declares_json(content_type):
-        return Raw(checked_json(content, place))
     try:
+        content, place = read_value(value)
+        if declares_json(content_type):
+            return Raw(checked_json(content, place))
         return content.decode()
     except UnicodeDecodeError as error:
         raise click.BadParameter(
-            f"{place} is no text in UTF-8: {safe(error)}.", param_hint="--result"
+            f"{place} is no text in UTF-8: {safe(error)}.", param_hint="'--result'"
         ) from error
+    except click.BadParameter as error:  # of no callback: click does not know whose it is
+        error.param_hint = "'--result'"
+        raise
 
 
 KIND = click.Choice(["client", "workflow", "host"])

@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from engine.cli.show.members import in_options
 from engine.cli.show.text import safe
 from engine.core.errors import EngineError
 from engine.process.exits import (
@@ -22,6 +23,8 @@ from engine.process.exits import (
     EXIT_USAGE,
 )
 
+ASKS = "asks"
+"""Where a context keeps the command that asks an engine."""
 EPILOG = "\b\nExit codes:\n" + "\n".join(
     fill(it, 96, initial_indent=f"  {code:<4} ", subsequent_indent=" " * 7)
     for code, it in EXIT_CODES.items()
@@ -41,7 +44,8 @@ class AtomicGroup(click.Group):
             click.echo("", err=True)
             ctx.exit(EXIT_INTERRUPTED)
         except EngineError as error:
-            click.echo(f"{ctx.info_name}: {safe(_error_text(error))}", err=True)
+            text = in_options(_error_text(error), ctx.meta.get(ASKS, ctx.command))
+            click.echo(f"{ctx.info_name}: {safe(text)}", err=True)
             ctx.exit(_exit_code(error))
         except ModuleNotFoundError as error:
             if (error.name or "").partition(".")[0] in ("engine", "tui", "demo_app", ""):

@@ -19,7 +19,7 @@ import click
 from click.core import ParameterSource
 
 from engine import DEFAULT_ENGINE
-from engine.cli.exits import Refusal
+from engine.cli.exits import ASKS, Refusal
 from engine.cli.show.text import safe
 
 if TYPE_CHECKING:
@@ -261,6 +261,8 @@ def client_of(
     it was `met` before."""
     from engine.client import Client, Reposts
 
+    if (context := click.get_current_context(silent=True)) is not None:
+        context.meta[ASKS] = context.command  # what is refused is told in its options
     how: dict[str, Any] = {"actor": actor, "token_file": token_file()}
     if patient:
         how["on_repost"] = _say_repost if met else _say_repost_once_met
