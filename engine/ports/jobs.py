@@ -154,7 +154,8 @@ class JobStore(Protocol):
         """Jobs of which there are runs and no more: their engine ended before they began."""
 
     async def kept(self) -> list[KeptJob]:
-        """Those that have ended, the earliest first."""
+        """Those that have ended, the earliest first; and those that cannot be read any more, as of
+        their beginning."""
 
     async def job(self, job_id: str) -> Job | None:
         """One of them."""

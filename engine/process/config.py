@@ -419,7 +419,7 @@ def _converted(name: str, value: object, place: str, *, strict: bool) -> Any:
     try:
         return msgspec.convert(value, hint, strict=strict)
     except msgspec.ValidationError as error:
-        why = _EXAMPLES[name] if "matching regex" in str(error) else error
+        why = _EXAMPLES.get(name, error) if "matching regex" in str(error) else error
         raise ConfigError(f"{place}: {shown(value)}: {why}") from error
 
 

@@ -245,7 +245,7 @@ def absorb(
             pending.end_attempt(event, "late", None, None)
         elif isinstance(event, RunMoved):
             count_move(pending.run_counts, event)
-        elif isinstance(event, ResultSet | PayloadSet):
+        elif isinstance(event, (ResultSet, PayloadSet)):
             pending.is_repaired = True
     pending.steps.update(change.touched)
     pending.outcomes += [rows.outcome_row(step) for step in change.ended]

@@ -12,6 +12,7 @@ from engine.core.events import Actor
 from engine.core.filter import parse
 from engine.core.model import Move
 from engine.core.rules.action import Action
+from engine.core.text.ulid import first_run_id
 from engine.ports.jobs import Came, CameTo, Job, JobOrder, JobRun, KeptJob
 from engine.ports.views import RunQuery
 from engine.store.sqlite import jobs as tables
@@ -79,20 +80,25 @@ async def test_a_record_that_cannot_be_read_keeps_nobody_from_the_others(
     path: Path, bad: str
 ) -> None:
     """The log says so, once; whoever asks for it, or for one with its key, is told so."""
+    lost = first_run_id(5_000)
     async with store_at(path) as store:
-        for id in ("J1", "J2", "J3"):
+        for id in ("J1", lost, "J3"):
             await SqliteJobs(store).record(a_job(id, key=id)).wait()
-    change_file(path, f"UPDATE job SET record = '{bad}' WHERE id = 'J2'")
+    change_file(path, f"UPDATE job SET record = '{bad}' WHERE id = '{lost}'")
     logged: list[tuple[str, str]] = []
     async with store_at(path) as store:
         jobs = SqliteJobs(store, lambda event, job, why: logged.append((event, job)))
         assert [job.id for job in await jobs.under_way()] == ["J1", "J3"]
         assert [job.id for job in await jobs.jobs(None, None, 2)] == ["J3", "J1"]
         assert [job.id for job in await jobs.jobs(None, None, 1)] == ["J3"]
-        for call in (jobs.job("J2"), jobs.job_of_key(None, "J2")):
-            with pytest.raises(RefusedForDamage, match="bulk job J2 cannot be read"):
+        for call in (jobs.job(lost), jobs.job_of_key(None, lost)):
+            with pytest.raises(RefusedForDamage, match=f"bulk job {lost} cannot be read"):
                 await call
-    assert logged == [("bulk-job-unreadable", "J2")]
+        # Nothing ends it: it goes as one that ended when it began.
+        assert [(it.id, it.ended_at) for it in await jobs.kept()] == [(lost, 5_000)]
+        await jobs.forget(lost)
+        assert (await jobs.kept(), await jobs.job(lost)) == ([], None)
+    assert logged == [("bulk-job-unreadable", lost)]
 
 
 async def test_a_job_goes_with_all_of_its_runs(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -34,6 +34,7 @@ from engine.core.rules.repair import (
     check_count,
     check_payload,
     is_repeated,
+    not_possible,
     set_payload,
     set_result,
 )
@@ -177,10 +178,6 @@ def _repair(change: Change, order: Order, given: Given, now: int) -> Done:
 Plan = Callable[[Change, int], None]
 
 
-def _not_possible(run: Run, detail: str) -> Refused:
-    return Refused(Problem.NOT_POSSIBLE, detail, runId=run.id)
-
-
 def _retry(run: Run, step_id: str | None) -> Plan:
     target = run.root if step_id is None else run.steps[step_id]
     if target.state in (StepState.BACKING_OFF, StepState.WAITING):
@@ -188,7 +185,7 @@ def _retry(run: Run, step_id: str | None) -> Plan:
     if target.state is StepState.PAUSED:
         unhandled = target.pause_reason is PauseReason.UNHANDLED_FAILURE
         what = " Or retry the failed step below it." if unhandled else ""
-        raise _not_possible(run, f"The step is paused: resume it.{what}")
+        raise not_possible(run, f"The step is paused: resume it.{what}")
     if (paused := paused_above(run, target)) is not None:
         return _retry_below(run, target, paused)
     root = run.root
@@ -197,14 +194,14 @@ def _retry(run: Run, step_id: str | None) -> Plan:
             due = [s for s in run.steps.values() if s.state is StepState.BACKING_OFF]
             if due:
                 return lambda change, now: _wake_all(change, due, now)
-        raise _not_possible(
+        raise not_possible(
             run, f"A retry needs a backing-off or waiting step, or a failed run; the"
             f" {'run' if step_id is None else 'step'} is {target.state}."
         )  # fmt: skip
     if step_id is not None and target.state is StepState.COMPLETED:
-        raise _not_possible(run, "The step completed: use rerun to run it again.")
+        raise not_possible(run, "The step completed: use rerun to run it again.")
     if any(not step.ended for step in run.steps.values()):
-        raise _not_possible(run, "Requests of the ended run are still in flight.")
+        raise not_possible(run, "Requests of the ended run are still in flight.")
 
     opened = opened_by_retry(run, step_id)
     return lambda change, now: reopen(change, opened, set(), now)
@@ -246,7 +243,7 @@ def _pause(run: Run, step_id: str | None) -> Plan:
         and not step.pause_asked
     ]
     if not targets:
-        raise _not_possible(run, "Nothing here is open and unpaused.")
+        raise not_possible(run, "Nothing here is open and unpaused.")
 
     def plan(change: Change, now: int) -> None:
         for step in targets:
@@ -260,7 +257,7 @@ def _resume(run: Run, step_id: str | None) -> Plan:
         s for s in _steps_in_scope(run, step_id) if s.state is StepState.PAUSED or s.pause_asked
     ]
     if not targets:
-        raise _not_possible(run, "Nothing here is paused.")
+        raise not_possible(run, "Nothing here is paused.")
 
     def plan(change: Change, now: int) -> None:
         for step in targets:
@@ -274,7 +271,7 @@ def _cancel(run: Run, step_id: str | None) -> Plan:
     target = run.root if step_id is None else run.steps[step_id]
     children_open = step_id is None and any(not s.ended for s in run.steps.values())
     if target.ended and not children_open:
-        raise _not_possible(run, f"It has already ended ({target.state}).")
+        raise not_possible(run, f"It has already ended ({target.state}).")
 
     def plan(change: Change, now: int) -> None:
         if not target.ended:
@@ -290,7 +287,7 @@ def _rerun(run: Run, step_id: str | None) -> Plan:
         raise Refused(Problem.INVALID_REQUEST, "`rerun` needs `step`: where to run again from.")
     target = run.steps[step_id]
     if run.root.state is StepState.RUNNING:
-        raise _not_possible(run, "The workflow's own request is in flight; pause or wait.")
+        raise not_possible(run, "The workflow's own request is in flight; pause or wait.")
     again = {step_id}
     for step in run.steps.values():  # parents come before their children
         if step.parent_id in again:
@@ -300,13 +297,13 @@ def _rerun(run: Run, step_id: str | None) -> Plan:
         if after and not step.is_root:
             again.add(step.id)
     if not target.ended:
-        raise _not_possible(run, f"The step is {target.state}: only an ended step can rerun.")
+        raise not_possible(run, f"The step is {target.state}: only an ended step can rerun.")
     opens = {run.id}
     for id in again:
         add_with_ancestors(run, id, opens)
     busy = [id for id in opens if run.steps[id].state is StepState.RUNNING]
     if busy:
-        raise _not_possible(run, f"A request of step {busy[0]} is in flight.")
+        raise not_possible(run, f"A request of step {busy[0]} is in flight.")
 
     def plan(change: Change, now: int) -> None:
         for step in sorted((run.steps[id] for id in opens), key=lambda s: s.ordinal):
@@ -329,22 +326,20 @@ def _retarget(
     found = retarget.plan(change.run, move)
     for url in dict.fromkeys(each.after for each in found) or (move.to_url,):
         if (why := why_not(change.run.client, url)) is not None:
-            raise _not_possible(change.run, f"{url}: {why}.")
+            raise not_possible(change.run, f"{url}: {why}.")
     change.do(acted)
     change.do(Retargeted(acted.at, change.run.id, move.from_url, move.to_url))
     return Done([each.step_id for each in found], [], found)
 
 
-def _set_dismissed(to: bool) -> Callable[[Run, str | None], Plan]:
+def _dismissal(to: bool) -> Callable[[Run, str | None], Plan]:
     def plan_for(run: Run, step_id: str | None) -> Plan:
         if step_id is not None:
             raise Refused(Problem.INVALID_REQUEST, "Runs are dismissed and undismissed, not steps.")
         if run.dismissed is to:
-            raise _not_possible(run, f"The run is {'already' if to else 'not'} dismissed.")
+            raise not_possible(run, f"The run is {'already' if to else 'not'} dismissed.")
         if to and run.state not in (StepState.FAILED, StepState.CANCELLED, StepState.PAUSED):
-            raise _not_possible(
-                run, f"Only a failed or paused run is dismissed; it is {run.state}."
-            )
+            raise not_possible(run, f"Only a failed or paused run is dismissed; it is {run.state}.")
         return lambda change, now: None
 
     return plan_for
@@ -360,8 +355,8 @@ _PLANS: dict[Action, Callable[[Run, str | None], Plan]] = {
     Action.RESUME: _resume,
     Action.CANCEL: _cancel,
     Action.RERUN: _rerun,
-    Action.DISMISS: _set_dismissed(True),
-    Action.UNDISMISS: _set_dismissed(False),
+    Action.DISMISS: _dismissal(True),
+    Action.UNDISMISS: _dismissal(False),
     Action.SET_RESULT: _nothing_given,
     Action.SKIP: _nothing_given,
 }

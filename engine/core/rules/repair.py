@@ -111,7 +111,7 @@ def check_payload(run: Run, step_id: str) -> None:
     for step in run.steps.values():
         if step.state is StepState.RUNNING:
             whose = "The workflow's own request" if step is root else f"A request of step {step.id}"
-            raise _not_possible(run, f"{whose} is in flight; pause or wait.")
+            raise not_possible(run, f"{whose} is in flight; pause or wait.")
 
 
 def set_payload(change: Change, by: By) -> None:
@@ -129,10 +129,11 @@ def set_payload(change: Change, by: By) -> None:
 def check_count(run: Run, step: Step) -> None:
     """Raises Refused where there are as many repairs as may be."""
     if len(step.repairs) >= REPAIRS_PER_STEP_MAX:
-        raise _not_possible(
+        raise not_possible(
             run, f"The step has been repaired {REPAIRS_PER_STEP_MAX} times, which is the most."
         )
 
 
-def _not_possible(run: Run, detail: str) -> Refused:
+def not_possible(run: Run, detail: str) -> Refused:
+    """The refusal of what does not fit the state that the run, or its step, is in."""
     return Refused(Problem.NOT_POSSIBLE, detail, runId=run.id)

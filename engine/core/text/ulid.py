@@ -14,3 +14,14 @@ def ulid(value: int) -> str:
 def first_run_id(ms: int) -> str:
     """The id behind which all runs of this time, in milliseconds since the epoch, and later lie."""
     return ulid(max(0, ms) << CHANCE_BITS)
+
+
+def ms_of(id: str) -> int:
+    """The time in an id, in milliseconds since the epoch; 0: it is none of these."""
+    time = id[:10]
+    if len(id) != 26 or any(each not in _CROCKFORD for each in time):
+        return 0
+    value = 0
+    for each in time:
+        value = value << 5 | _CROCKFORD.index(each)
+    return value

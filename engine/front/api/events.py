@@ -176,10 +176,24 @@ async def stream(
     else:
         at = found
     begin += heartbeat(front, at, with_id=True)
+    told, last = await _at_once(tail, at)
+    return _while(may_read, _stream(front, tail, begin + _frames(told), last))
+
+
+async def _at_once(tail: EventTail, at: int) -> tuple[list[Told], int]:
+    """What there is after `at`, and up to where. Of what was cut meanwhile nothing: it is told so
+    when it reads on."""
+    told, last = await tail.after(at)
+    return ([], at) if is_cut(told, at) else (told, last)
+
+
+async def _read_on(front: Front, tail: EventTail, at: int) -> tuple[list[Told], int, bool]:
+    """What came after `at`, up to where, and whether some of it was cut before it was read: then
+    nothing, and where the stream begins again."""
     told, last = await tail.after(at)
     if is_cut(told, at):
-        told, last = [], at  # it is told so when it reads on
-    return _while(may_read, _stream(front, tail, begin + _frames(told), last))
+        return [], await _last_seq(front), True
+    return told, last, False
 
 
 async def _while(may_read: MayRead, parts: AsyncGenerator[bytes, None]) -> AsyncIterator[bytes]:
@@ -213,12 +227,10 @@ async def _stream(
     counts: dict[str, int] | None = None
     while not front.engine.draining:
         moved = front.views.moved
-        told, last = await tail.after(at)
-        if is_cut(told, at):
-            at = await _last_seq(front)
+        told, at, was_cut = await _read_on(front, tail, at)
+        if was_cut:
             yield _reset(front, f"{front.file_id}-{at}", CUT)
             continue
-        at = last
         if told:
             yield _frames(told)
         now = front.clock.steady_ms()
@@ -302,9 +314,7 @@ async def own_stream(
     else:
         at = found
     begin += own.heartbeat(at)
-    told, last = await tail.after(at)
-    if is_cut(told, at):
-        told, last = [], at  # it is told so when it reads on
+    told, last = await _at_once(tail, at)
     begin += await own.frames(told)
     return _while(may_read, _own_stream(front, tail, begin, last, own, client))
 
@@ -318,12 +328,10 @@ async def _own_stream(
     counts: dict[str, int] | None = None
     while not front.engine.draining:
         moved = front.views.moved
-        told, last = await tail.after(at)
-        if is_cut(told, at):
-            at = await _last_seq(front)
+        told, at, was_cut = await _read_on(front, tail, at)
+        if was_cut:
             yield own.reset(at, CUT)
             continue
-        at = last
         now = front.clock.steady_ms()
         if frames := await own.frames(told):
             yield frames

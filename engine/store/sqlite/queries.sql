@@ -284,10 +284,12 @@ GROUP BY cause ORDER BY runs DESC, last_at DESC, cause LIMIT ?;
 -- stuck_count: runs that need a person
 SELECT count(*) FROM run WHERE cause IS NOT NULL;
 
--- late_runs: open runs that began before one, by what they are of (counted up to a bound)
+-- late_runs: open runs that began before one, by what they are of (the oldest, up to a bound: `+`
+-- keeps SQLite from going through all that have ended, which lie in that order)
 SELECT client, workflow, count(*) AS runs, min(id) AS id FROM (
     SELECT client, workflow, id FROM run
-    WHERE state IN ('pending', 'running', 'backing-off', 'waiting') AND id < ?1 LIMIT 10000
+    WHERE state IN ('pending', 'running', 'backing-off', 'waiting') AND id < ?1
+    ORDER BY +id LIMIT 10000
 ) GROUP BY client, workflow;
 
 -- known_causes: why runs need a person (some of it)

@@ -392,7 +392,7 @@ def prepare(path: Path, synchronous: str = "FULL", wait_s: float = WAIT_S) -> sq
     return connection
 
 
-def _begin(connection: sqlite3.Connection, owner: Owner, started_at: int) -> None:
+def _begin_epoch(connection: sqlite3.Connection, owner: Owner, started_at: int) -> None:
     """Catch up with the journal, as its last owner would have; then begin this owner's epoch.
 
     From then on no lock is waited for inside SQLite: commits are made on Trio's thread, too.
@@ -464,7 +464,7 @@ async def open_store(
         closing(prepare(path, synchronous, wait_s)) as connection,
     ):
         try:
-            await write_offload(lambda: _begin(connection, owner, started_at))
+            await write_offload(lambda: _begin_epoch(connection, owner, started_at))
         except sqlite3.DatabaseError as error:
             raise unusable(path, error) from error
         row = connection.execute("SELECT file_id, secret, epoch FROM engine").fetchone()

@@ -11,6 +11,7 @@ import msgspec
 from engine.core.errors import Problem, RefusedForDamage
 from engine.core.failure import Failure
 from engine.core.model import StepState
+from engine.core.text.ulid import ms_of
 from engine.ports.jobs import EXPIRED, Came, CameTo, Job, JobRun, KeptJob, RunEnd
 from engine.ports.store import Away
 from engine.store.jobs import JobRow, JobWrite
@@ -75,8 +76,18 @@ class SqliteJobs:
         return await self._read(work)
 
     async def kept(self) -> list[KeptJob]:
-        """Those that have ended, the earliest first."""
-        return await self._read(lambda db: [KeptJob(*row) for row in db.execute(SQL["jobs_kept"])])
+        """Those that have ended, the earliest first; before them those whose records cannot be
+        read, as nothing will end them: with the time at which they began."""
+
+        def work(db: sqlite3.Connection) -> list[KeptJob]:
+            lost = [
+                KeptJob(id, None, 0, ms_of(id))
+                for id, record in db.execute(SQL["jobs_under_way"])
+                if self._job_of(id, record) is None
+            ]
+            return lost + [KeptJob(*row) for row in db.execute(SQL["jobs_kept"])]
+
+        return await self._read(work)
 
     async def job(self, job_id: str) -> Job | None:
         """One of them."""
