@@ -24,7 +24,7 @@ from engine.alerts.opening import open_own
 from engine.alerts.rules import Rule, Trouble
 from engine.alerts.seen import hosts_down, late, low_room, old_holds
 from engine.alerts.settings import AlertSettings
-from engine.alerts.windows import HOUR_MS, PER_HOUR_MAX, Alert, Remembered, Windows
+from engine.alerts.windows import HOUR_MS, PER_HOUR_MAX, Alert, Incident, Remembered, Windows
 from engine.core.access.client import ALERTS_CLIENT
 from engine.core.errors import EngineError, Problem, RateLimit, Refused
 from engine.core.events import Actor, RunMoved
@@ -52,6 +52,8 @@ SETTLED_MS = 60_000
 """After a start, before which nothing is taken for over: hosts are not called yet, perhaps."""
 KNOWN_MAX = 10_000
 """Causes; with more none is told as new."""
+TROUBLES_TOLD_MAX = 20
+"""With the status: more nobody reads there."""
 WINDOWS = "windows"
 _decode = msgspec.json.Decoder(Remembered).decode
 _encode = msgspec.json.Encoder().encode
@@ -165,6 +167,10 @@ class Alerts:
     def going_on(self) -> int:
         """Incidents that are not over."""
         return self._windows.going_on
+
+    def troubles(self) -> list[Incident]:
+        """The latest of them, up to TROUBLES_TOLD_MAX."""
+        return self._windows.latest(TROUBLES_TOLD_MAX)
 
     @property
     def sent_in_hour(self) -> int:

@@ -48,6 +48,12 @@ def event_of(alert: Alert, id: str, source: str, now: int) -> bytes:
     return _event(TYPES[it.rule], id, source, now, data, _subject(facts))
 
 
+def trouble_of(it: Incident) -> str:
+    """An incident that goes on, in the words of the first alert of it."""
+    facts = {name: _masked(name, value) for name, value in it.latest.facts.items()}
+    return _summary(Telling.FIRST, it, facts)
+
+
 def test_event(id: str, source: str, now: int, actor: str) -> bytes:
     """One that somebody asked for, to see whether it comes."""
     return _event(TEST_TYPE, id, source, now, {"summary": "This is a test.", "actor": actor}, None)

@@ -222,6 +222,11 @@ class Windows:
         """Incidents that are not over."""
         return sum(it.count > 0 for it in self._incidents.values())
 
+    def latest(self, count: int) -> list[Incident]:
+        """So many of those that are not over, that which happened last first."""
+        going_on = (it for it in self._incidents.values() if it.count > 0)
+        return sorted(going_on, key=lambda it: it.last_at, reverse=True)[:count]
+
     @property
     def sent_in_hour(self) -> int:
         """As of the last look."""

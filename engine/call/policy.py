@@ -145,7 +145,12 @@ class AlertPolicy(CallPolicy):
         """Why alerts do not go to this URL, which is normalised."""
         if url in self.client.targets:
             return None
-        return f"alerts_url is {self.client.targets[0]} now" if self.client.targets else NOT_SET
+        if not self.client.targets:
+            return NOT_SET
+        return (
+            f"alerts_url is {self.client.targets[0]} now, and what was on its way to the one before"
+            " ends so"
+        )
 
 
 def _may_be_private(host: str) -> bool:

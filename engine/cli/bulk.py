@@ -27,6 +27,7 @@ from engine.cli.options import (
 from engine.cli.show.lists import run_list_lines, table
 from engine.cli.show.text import clock_text, count_text, echo_json, echo_list, safe, span_text
 from engine.process.exits import EXIT_FAILED, EXIT_INTERRUPTED
+from engine.wire.operate import FIRST_MAX
 
 if TYPE_CHECKING:
     from engine.client import Client
@@ -36,7 +37,6 @@ RATE_MAX = 1_000
 LOOK_EVERY_S = 0.5
 TELL_EVERY_S = 10.0
 """How often the progress is told where there is no terminal to draw it on."""
-FIRST_MAX = 1_000
 ENDED = ("done", "aborted")
 TRIED_AGAIN = ("retry", "resume")
 """What fails after one of these has failed again."""
@@ -115,9 +115,13 @@ def dry_lines(would: BulkAnswer, *, urls: dict[str, Any]) -> list[str]:
         f"{_matching(would.matched)} {safe(would.q)}",
         f"{safe(would.action)} would act on {would.total:,}{took if would.total else ''}",
     ]
-    if would.first is not None and would.first < would.total:
-        lines.append(f"first {would.first:,}; the other {would.total - would.first:,} only when all"
-                     " of these have completed")  # fmt: skip
+    if would.first is not None and would.total:
+        rest = would.total - would.first
+        lines.append(
+            f"first {would.first:,}; the other {rest:,} only when all of these have completed"
+            if rest > 0
+            else f"first {would.first:,}: that is all of them, and none is left for afterwards"
+        )
     if urls:
         lines.append(f"  {safe(urls['from_url'])} -> {safe(urls['to_url'])}")
     lines += [f"left alone: {number:,}, {safe(why)}" for why, number in would.skipped.items()]
@@ -289,7 +293,10 @@ _action("retarget", "Move the open ones to other URLs.", urls=True, first=True)
 @engine_option
 @json_option
 def list_jobs(limit: int, engine: str, as_json: bool) -> None:
-    """List the jobs of the last 30 days, the latest first."""
+    """List the jobs of the last 30 days, the latest first.
+
+    1,000 that have ended are kept at most.
+    """
     with client_of(engine) as client:
         jobs = client.operate.bulk_page(limit=limit).jobs
     echo_list(jobs, job_lines, "job", as_json=as_json)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 import webbrowser
 
@@ -14,6 +15,11 @@ from engine.cli.show.causes import cause_lines
 from engine.cli.show.lists import status_lines
 from engine.cli.show.text import count_text, echo_json, safe
 from engine.cli.show.tree import hold_text, run_tree_lines
+
+OF_A_FILE = (
+    "It stands in a file, which gives it no name: it is called so after its client or role and the"
+    " beginning of its SHA-256, here, in `atomic token ls` and in the audit."
+)
 
 
 @click.command()
@@ -51,6 +57,8 @@ def whoami(engine: str, as_json: bool) -> None:
     else:
         bound = f"for the client {safe(token.client)} alone" if token.client else "for all clients"
         click.echo(f"{safe(token.name)}, of the role {safe(token.role)}, {bound}.")
+        if re.fullmatch(re.escape(token.client or token.role) + r"\.[0-9a-f]{8}", token.name):
+            click.echo(OF_A_FILE)
 
 
 @click.command()

@@ -235,8 +235,8 @@ class Bulk:
         if job is None or (only is not None and job.asked.only != only):
             raise Refused(
                 Problem.NOT_FOUND,
-                f"There is no job {job_id[:64]!r}. Jobs are kept for"
-                f" {KEPT_MS // 86_400_000} days after their end.",
+                f"There is no job {job_id[:64]!r}. Jobs are kept for {KEPT_MS // 86_400_000} days"
+                f" after their end, the latest {JOBS_KEPT_MAX:,} of them at most.",
             )
         return job
 

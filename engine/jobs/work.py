@@ -153,19 +153,22 @@ class Worker:
             if ends is None:
                 return False
             if len(ends) >= min(first, job.done) and all(it.state for it in ends):
-                return self._judge(job, ends)
+                return self._judge(job, ends, more=more)
             await trio.sleep(LOOK_EVERY_S)
         return False
 
-    def _judge(self, job: Job, ends: list[RunEnd]) -> bool:
-        """Whether all of the first runs have completed."""
+    def _judge(self, job: Job, ends: list[RunEnd], *, more: bool) -> bool:
+        """Whether all of the first runs have completed, or nothing is left that they would stop:
+        what came of them is told with the job's runs."""
         bad = [it for it in ends if it.state != StepState.COMPLETED]
         if not bad:
             job.first_completed = True
             return True
+        if not more:
+            return True
         told = "; ".join(map(_end_text, bad[:TOLD_MAX]))
-        more = f"; and {len(bad) - TOLD_MAX} more" if len(bad) > TOLD_MAX else ""
-        self._stop(job, f"{len(bad)} of the first {len(ends)} did not complete: {told}{more}")
+        unsaid = f"; and {len(bad) - TOLD_MAX} more" if len(bad) > TOLD_MAX else ""
+        self._stop(job, f"{len(bad)} of the first {len(ends)} did not complete: {told}{unsaid}")
         return False
 
     # -- one run -------------------------------------------------------------------------------

@@ -30,6 +30,8 @@ class Checked(Struct, frozen=True):
     what: str
     """What there was, with counts; or why it was not looked at."""
     done: bool = True
+    faults: int = 0
+    """So many of the faults are of this."""
 
 
 class TooManyFaults(Exception):
@@ -54,6 +56,6 @@ class Report(Struct, rename="camel"):
         if len(self.faults) >= FAULTS_MAX:
             raise TooManyFaults
 
-    def looked(self, name: str, what: str, *, done: bool = True) -> None:
+    def looked(self, name: str, what: str, *, done: bool = True, faults: int = 0) -> None:
         """Keep what was looked at."""
-        self.checked.append(Checked(name, what, done))
+        self.checked.append(Checked(name, what, done, faults))

@@ -13,6 +13,17 @@ class AlertFailed(Struct, frozen=True, rename="camel"):
     why: str
 
 
+class AlertTrouble(Struct, frozen=True, rename="camel"):
+    """Something that somebody is told of, and that is not over."""
+
+    rule: str
+    summary: str
+    """A sentence for people, as in its first alert."""
+    since: str
+    count: int
+    """How many since it began."""
+
+
 class AlertsStatus(Struct, frozen=True, rename="camel"):
     """What somebody is told of, and what came of it. Counts are since the start of the engine."""
 
@@ -30,6 +41,8 @@ class AlertsStatus(Struct, frozen=True, rename="camel"):
     failed: int
     """That it did not take in the time that they are tried."""
     last_failed: AlertFailed | None = None
+    troubles: tuple[AlertTrouble, ...] = ()
+    """Of those that are not over the latest, 20 at most."""
 
 
 class AlertTest(Struct, frozen=True, rename="camel"):

@@ -10,12 +10,17 @@ import pytest
 from engine.process.exits import EXIT_OPEN, EXIT_REFUSED
 from engine.wire import Problem
 from tests.cli.tree import TREE
-from tests.client.fake_engine import OUTCOME, Atomic, answer, refusal
+from tests.client.fake_engine import OUTCOME, RUN, Atomic, FakeEngine, answer, refusal
 
+AT = "2026-12-01T03:12:44.120Z"
 STATUS = {
     "alerts": {
-        "url": "https://pager.example/hook", "rules": ["disk", "failed"], "goingOn": 2,
+        "url": "https://pager.example/hook", "rules": ["disk", "failed"], "goingOn": 3,
         "sentInHour": 3, "heldBack": 4, "sent": 9, "delivered": 7, "failed": 1,
+        "troubles": [
+            {"rule": "disk", "summary": "no room\x1b[2J left.", "since": AT, "count": 1},
+            {"rule": "failed", "summary": "A run of w failed.", "since": AT, "count": 1},
+        ],
         "lastFailed": {
             "at": "2026-12-01T03:12:44.120Z", "runId": "01A", "why": "no room\x1b[2J",
         },
@@ -28,11 +33,14 @@ def test_what_became_of_alerts(atomic: Atomic) -> None:
     result = atomic("alerts", answers=[answer(STATUS)])
     assert (result.exit_code, result.stderr) == (0, "")
     first, last, *rest = result.stdout.splitlines()
-    assert first == "7 of 9 taken, 1 failed, 4 held back by the limit of an hour"
+    assert first == "9 sent since the start, 7 taken, 1 failed, 4 held back by the limit of an hour"
     assert last.startswith("last failed 2026-12-01 03:12:44Z: no room")
     assert "\x1b" not in last
     assert rest == [
-        "2 troubles not over, 3 sent within the hour",
+        "3 troubles not over, 3 sent within the hour",
+        "  since 2026-12-01 03:12:44Z  disk: no room\\u001b[2J left.",
+        "  since 2026-12-01 03:12:44Z  failed: A run of w failed.",
+        "  and 1 more",
         "to https://pager.example/hook: disk, failed",
     ]
     assert f"alerts: {first}" in atomic("status", answers=[answer(STATUS)]).stdout
@@ -61,21 +69,29 @@ def test_a_test_that_comes(atomic: Atomic) -> None:
     assert result.stderr == "sent as run 01A\n"
 
 
-def test_a_test_that_nobody_takes(atomic: Atomic, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It says how the run stands, and ends with the code of what is not over."""
-    monkeypatch.setattr("engine.cli.upkeep.alerts.WAIT_S", 0)
+@pytest.mark.parametrize(("status", "looks"), [("backing-off", 1), ("paused", 1), ("running", 35)])
+def test_a_test_that_nobody_takes(
+    atomic: Atomic, engine: FakeEngine, status: str, looks: int
+) -> None:
+    """It says how the run stands as soon as it was tried, and ends with the code of what is not
+    over; while nothing answers it says what it waits for, and for how long at most."""
 
     def answers(request: httpx.Request) -> httpx.Response:
         if request.method == "POST":
             return answer({"runId": "01A"}, 202)
         if request.url.path.endswith("/outcome"):
             return answer({"id": "01A", "runId": "01A", "status": "backing-off"}, 202)
-        return answer(TREE)
+        return answer(TREE | {"run": RUN | {"status": status}})
 
-    result = atomic("alerts", "test", answers=[answers] * 3)
+    result = atomic("alerts", "test", answers=[answers] * 99)
     assert result.exit_code == EXIT_OPEN, result.output
-    assert "backing-off" in result.stdout
-    assert "Nobody has it yet. It is tried for a day." in result.stderr
+    assert len(engine.requests) == 1 + 2 * looks
+    assert status in result.stdout
+    waits = "waiting for the receiver's answer, up to 35 s\n"
+    assert result.stderr == (
+        f"sent as run 01A\n{waits if looks > 1 else ''}"
+        "Nobody has it yet. It is tried again, for a day: atomic show 01A\n"
+    )
 
 
 def test_a_test_that_is_refused(atomic: Atomic) -> None:

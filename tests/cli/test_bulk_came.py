@@ -67,12 +67,14 @@ def test_an_older_engine_is_asked_for_no_first(atomic: Atomic, engine: FakeEngin
 
 
 def test_a_dry_run_says_what_is_first(atomic: Atomic):
-    """And that the others wait for it; not where there are no others."""
-    for first, told in ((5, True), (11, False)):
+    """And that the others wait for it; or that there are no others."""
+    for first, told in ((5, True), (11, False), (12, False)):
         would = answer(WOULD | {"first": first})
         lines = atomic(*RETRY, "--first", str(first), "--dry-run", answers=[would]).stdout
         said = "first 5; the other 6 only when all of these have completed"
         assert (said in lines.splitlines()) is told
+        none = f"first {first}: that is all of them, and none is left for afterwards"
+        assert (none in lines.splitlines()) is not told
 
 
 @pytest.mark.parametrize("command", ["retry", "resume", "retarget"])

@@ -27,7 +27,7 @@ from engine.process.exits import (
     EXIT_USAGE,
 )
 from engine.wire import Problem
-from tests.cli.test_hostile_answers import ASKS, commands
+from tests.cli.asking import ASKS, commands
 from tests.client.fake_engine import Answer, Atomic, FakeEngine, refusal
 from tests.store.support import new_run, store_at
 

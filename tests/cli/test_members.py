@@ -14,8 +14,7 @@ from engine.cli.main import command_of
 from engine.cli.show.members import in_options
 from engine.cli.submit import submit
 from engine.wire import Problem
-from tests.cli.test_exit_codes import commands
-from tests.cli.test_hostile_answers import ASKS, answered
+from tests.cli.asking import ASKS, answered, commands
 from tests.cli.tree import TREE
 from tests.client.fake_engine import Atomic, FakeEngine, answer, refusal
 
@@ -29,6 +28,7 @@ WITH_ALL: dict[str, tuple[str, ...]] = {
                "9s", "--step-name", "x"),
     "runs": ("--filter", "is:failed", "--since", "1h", "--client", "shop", "--workflow", "w",
              "--key", "k", "--status", "failed", "--oldest-first", "--limit", "9"),
+    "events": ("--since", "1h"),
     "retry": ("01A", "--step", "index", *ACT), "pause": ("01A", "--step", "index", *ACT),
     "resume": ("01A", "--step", "index", *ACT), "cancel": ("01A", "--step", "index", *ACT),
     "rerun": ("01A", "--step", "index", "--payload", "1", *ACT),
@@ -57,7 +57,8 @@ WITH_ALL: dict[str, tuple[str, ...]] = {
 }  # fmt: skip
 """Each command that passes options on, with all that it passes on."""
 PASS_NOTHING_ON = {
-    "outcome", "whoami", "status", "show", "events", "holds", "doctor", "restore", "bulk show",
+    "outcome", "whoami", "ui", "causes", "status", "show", "holds", "doctor", "restore",
+    "bulk show",
     "bulk abort", "bulk follow", "client disable", "client enable", "client rm", "client ls",
     "client secret add",
     "token rm", "token ls", "limits", "limits reset", "alerts", "alerts test",

@@ -41,6 +41,12 @@ def test_a_list_says_what_can_be_taken_out(atomic: Atomic) -> None:
          "shop, of the role submit, for the client shop alone."),
         ({"token": {"name": "t", "role": "read", "client": "shop"}},
          "t, of the role read, for the client shop alone."),
+        ({"token": {"name": "shop.0b70a1b2", "role": "submit", "client": "shop"}},
+         "shop.0b70a1b2, of the role submit, for the client shop alone.\n"
+         "It stands in a file, which gives it no name: it is called so after its client or role and"
+         " the beginning of its SHA-256, here, in `atomic token ls` and in the audit."),
+        ({"token": {"name": "admin.later", "role": "admin", "client": None}},
+         "admin.later, of the role admin, for all clients."),
         ({}, "Nobody in particular: this engine asks for no token."),
     ],
 )  # fmt: skip

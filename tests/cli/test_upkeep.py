@@ -11,7 +11,7 @@ import trio
 from engine.cli.show import text
 from engine.process.exits import EXIT_DAMAGED, EXIT_REFUSED, EXIT_UNREACHABLE, EXIT_USAGE
 from tests.client.fake_engine import Atomic, FakeEngine, answer
-from tests.store.support import answered, change_file, new_run, started, store_at
+from tests.store.support import answered, change_file, new_run, rows, started, store_at
 
 
 async def _write_one(path: Path) -> None:
@@ -39,6 +39,10 @@ def test_verify_names_each_fault_and_has_an_exit_code_for_it(atomic: Atomic, pat
     result = atomic("verify", str(path))
     assert result.exit_code == EXIT_DAMAGED
     assert "FAULT    step Ra: failures is 4, and its events say 0. Restore a copy" in result.stdout
+    words = "1 run, 1 step, 1 attempt, 1 outcome held against their events: 1 fault, below"
+    assert f"faulty   rows: {words}\n" in result.stdout
+    assert "checked  rows" not in result.stdout
+    assert "checked  pages: " in result.stdout
     assert result.stdout.splitlines()[-1].startswith("1 fault, ")
     result = atomic("verify", str(path), "--json")
     assert result.exit_code == EXIT_DAMAGED
@@ -61,6 +65,19 @@ def test_how_far_it_is_is_told_on_a_terminal_once_it_takes_long(
     blank = " " * len("events: 2,000 of 5,000")
     told = "\revents: 2,000 of 5,000\revents: 4,000 of 5,000"
     assert capsys.readouterr().err == f"{told}\r{blank}\r"
+
+
+def test_a_page_that_cannot_be_read_was_not_checked_well(atomic: Atomic, path: Path) -> None:
+    """What is said of the pages is not that they were found good, and then bad."""
+    trio.run(_write_one, path)
+    ((page,),) = rows(path, "SELECT rootpage FROM sqlite_schema WHERE name = 'attempt'")
+    kept, at = path.read_bytes(), (page - 1) * 4_096
+    path.write_bytes(kept[:at] + b"\xff" * 4_096 + kept[at + 4_096 :])
+    told = atomic("verify", str(path)).stdout
+    assert "FAULT    pages: " in told
+    (line,) = [line for line in told.splitlines() if line.startswith("faulty   pages: ")]
+    assert "fault" in line.removeprefix("faulty")
+    assert "checked  pages" not in told
 
 
 def test_what_verify_cannot_look_at_is_a_line(atomic: Atomic, path: Path) -> None:

@@ -55,6 +55,10 @@ async def test_a_copy_of_an_engine_that_works(tmp_path: Path) -> None:
             again = await trio.to_thread.run_sync(atomic, engine, "backup", str(copy))
             assert again.exit_code == EXIT_REFUSED
             assert "is there already, and nothing is written over" in again.stderr
+            well = await trio.to_thread.run_sync(atomic, engine, "doctor")
+            (told,) = [it for it in well.stdout.splitlines() if " backup: " in it]
+            assert told.startswith("WARN  backup: the last one failed: ")
+            assert f": {copy}. Mend that, or" in told
             status = httpx.get(f"{engine.url}/api/v1/status").json()["backup"]
             assert status["lastGood"]["bytes"] == copy.stat().st_size
             assert "is there already" in status["last"]["error"]

@@ -235,6 +235,12 @@ async def test_all_stuck_runs_go_on(
     await eventually_async(all_completed)
     assert (await atomic.operate.bulk_job(str(job.id))).runs == {"completed": 5}
     assert len((await atomic.operate.run_page(filter=f"job:{job.id}")).runs) == 5
+    for wrong in ("none", f"{job.id}"[:10]):
+        with pytest.raises(Refused, match=f"There is no job '{wrong}'. Jobs are kept") as refused:
+            await atomic.operate.run_page(filter=f"is:failed !job:{wrong}/refused")
+        assert (refused.value.status, refused.value.members["position"]) == (400, 11)
+        with pytest.raises(Refused, match="There is no job"):
+            await atomic.operate.bulk("retry", f"job:{wrong}", expect=0)
     assert (await atomic.operate.run_page(filter=q)).runs == ()
     assert len(app.called("ill")) == 10
 

@@ -194,6 +194,14 @@ BAD: dict[str, tuple[dict[str, Any], int, str, str]] = {
         {"action": "set-result", "result": 1, "httpStatus": 500}, 400, "invalid-request",
         "`$.httpStatus`",
     ),
+    "a body with 204": (
+        {"action": "set-result", "result": None, "httpStatus": 204}, 400, "invalid-request",
+        "`httpStatus`: an answer with 204 has no body, and so no result",
+    ),
+    "a body with 205": (
+        {"action": "set-result", "result": "x", "httpStatus": 205, "contentType": "text/plain"},
+        400, "invalid-request", "an answer with 205 has no body",
+    ),
     "skip with a result": (
         {"action": "skip", "result": 1}, 400, "invalid-request",
         "`result` belongs to `set-result`, not to `skip`.",

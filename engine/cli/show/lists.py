@@ -116,7 +116,7 @@ def alerts_lines(alerts: AlertsStatus | None) -> list[str]:
     """What somebody is told of, and what came of it; the first line is the short of it."""
     if alerts is None:
         return []
-    counts = [f"{alerts.delivered:,} of {alerts.sent:,} taken"]
+    counts = [f"{alerts.sent:,} sent since the start", f"{alerts.delivered:,} taken"]
     if alerts.failed:
         counts.append(f"{alerts.failed:,} failed")
     if alerts.held_back:
@@ -128,8 +128,14 @@ def alerts_lines(alerts: AlertsStatus | None) -> list[str]:
         )
         lines.append(why)
     going_on = count_text(alerts.going_on, "trouble")
+    unsaid = alerts.going_on - len(alerts.troubles)
     lines += [
         f"{going_on} not over, {alerts.sent_in_hour} sent within the hour",
+        *(
+            f"  since {clock_text(it.since)}  {safe(it.rule)}: {safe(it.summary)}"
+            for it in alerts.troubles
+        ),
+        *([f"  and {unsaid:,} more"] if alerts.troubles and unsaid > 0 else []),
         f"to {safe(alerts.url)}: {', '.join(map(safe, alerts.rules))}",
     ]
     return lines
@@ -242,12 +248,18 @@ def action_text(answer: ActionAnswer) -> str:
             "  They may be its compensation, and are not done again; `atomic rerun --step` does.",
         ]
     if answer.action in ("set-result", "skip") and not answer.dry_run:
-        lines += _goes_on(answer.run)
+        lines += _goes_on(answer)
     return "\n".join(lines)
 
 
-def _goes_on(run: RunRow) -> list[str]:
-    """What is left to do where a result alone lets nothing go on."""
+def _goes_on(answer: ActionAnswer) -> list[str]:
+    """What is left to do where a result alone lets nothing go on, and what it leaves as it was."""
+    run, step = answer.run, answer.step
+    if run.status == "completed" and step is not None and step.id != run.id:
+        return [
+            "  The run stays completed, with the outcome that it had: who asks for that is told the"
+            " same as before."
+        ]
     if run.status in ("failed", "cancelled"):
         return [f"  The run stays {run.status}: `atomic retry` calls it again, with this result."]
     if run.status == "paused":

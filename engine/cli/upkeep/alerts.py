@@ -6,13 +6,14 @@ import sys
 
 import click
 
-from engine.cli.options import actor_option, client_of, engine_option, json_option
+from engine.cli.options import actor_option, client_of, engine_option, engine_typed, json_option
 from engine.cli.show.lists import alerts_lines
 from engine.cli.show.text import echo_json, safe
 from engine.cli.wait import how_it_stands
 from engine.process.exits import EXIT_OPEN
 
-WAIT_S = 35
+LOOK_EVERY_S = 1
+LOOKS_MAX = 35
 """Longer than an alert's attempt may take."""
 NONE = "This engine sends no alerts: alerts_url is not set."
 
@@ -43,10 +44,20 @@ def test(engine: str, actor: str) -> None:
     with client_of(engine, actor=actor) as client:
         run_id = client.admin.test_alerts()
         click.echo(f"sent as run {safe(run_id)}", err=True)
-        answer = client.outcome(run_id, wait=WAIT_S)
-        if isinstance(answer, Outcome):
-            click.echo(f"The receiver took it, and answered {safe(answer.http_status)}.")
-            return
-        click.echo(how_it_stands(client.operate.run(run_id).run))
-    click.echo("Nobody has it yet. It is tried for a day.", err=True)
+        for look in range(LOOKS_MAX):
+            answer = client.outcome(run_id, wait=LOOK_EVERY_S)
+            if isinstance(answer, Outcome):
+                click.echo(f"The receiver took it, and answered {safe(answer.http_status)}.")
+                return
+            run = client.operate.run(run_id).run
+            if run.status not in ("pending", "running"):
+                break  # it was tried, in vain
+            if look == 0:
+                click.echo(f"waiting for the receiver's answer, up to {LOOKS_MAX} s", err=True)
+        click.echo(how_it_stands(run))
+    click.echo(
+        "Nobody has it yet. It is tried again, for a day:"
+        f" atomic show {safe(run_id)}{engine_typed()}",
+        err=True,
+    )
     sys.exit(EXIT_OPEN)

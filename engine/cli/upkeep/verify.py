@@ -13,7 +13,7 @@ from engine.cli.show.text import ProgressLine, count_text, echo_json, safe, span
 from engine.process.exits import EXIT_DAMAGED
 
 if TYPE_CHECKING:
-    from engine.ports.report import Report
+    from engine.ports.report import Checked, Report
 
 
 @click.command()
@@ -40,17 +40,22 @@ def verify(ctx: click.Context, file: Path, as_json: bool) -> None:
         ctx.exit(EXIT_DAMAGED)
 
 
+def _checked_line(it: Checked) -> str:
+    """`checked  pages: …` is said of what is well alone."""
+    word = "not all" if not it.done else "faulty " if it.faults else "checked"
+    faults = f": {count_text(it.faults, 'fault')}, below" if it.faults else ""
+    return f"{word}  {it.name}: {safe(it.what)}{faults}"
+
+
 def report_lines(report: Report) -> list[str]:
     """What was checked, and what was found."""
     named = f", file {safe(report.file_id)}" if report.file_id else ""
     schema = f", schema {safe(report.schema)}" if report.schema else ""
     lines = [f"{safe(report.file)}: {report.bytes:,} bytes{named}{schema}"]
-    lines += [
-        f"{'checked' if it.done else 'not all'}  {it.name}: {safe(it.what)}"
-        for it in report.checked
-    ]
+    lines += map(_checked_line, report.checked)
     lines += [
         f"FAULT    {safe(it.place)}: {safe(it.what)}. {safe(it.mend)}" for it in report.faults
     ]
     found = count_text(len(report.faults), "fault") if report.faults else "nothing wrong"
-    return [*lines, f"{found}, {span_text(report.took_ms / 1000)}"]
+    took = f", {span_text(report.took_ms / 1000)}" if report.took_ms else ""
+    return [*lines, f"{found}{took}"]

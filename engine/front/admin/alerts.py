@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from engine.alerts.alerts import Alerts
+from engine.alerts.cloud_event import trouble_of
 from engine.core.errors import Problem, Refused
 from engine.core.events import Actor
 from engine.core.text.secrets import without_secrets
@@ -38,4 +39,8 @@ def alerts_status(alerts: Alerts | None) -> wire.AlertsStatus | None:
         last_failed=None
         if last is None
         else wire.AlertFailed(rfc3339(last.at), last.run_id, without_secrets(last.why)),
+        troubles=tuple(
+            wire.AlertTrouble(it.rule, trouble_of(it), rfc3339(it.began_at), it.count)
+            for it in alerts.troubles()
+        ),
     )

@@ -25,6 +25,7 @@ AT_ONCE = 10
 OLD_BACKUPS = 2
 """So many times as old as it should be is a backup that is warned of."""
 HOUR_MS = 3_600_000
+DAY_MS = 24 * HOUR_MS
 
 
 class Room(Protocol):
@@ -116,8 +117,12 @@ def _room(room: Room) -> Finding | None:
 def _backup(it: Examined) -> Finding:
     backups, now = it.backups, it.utc_ms()
     if backups.last is not None and backups.last.error is not None:
-        return Finding("backup", Verdict.FAIL, f"the last one failed: {backups.last.error}",
-                       "Mend that, or make one: atomic backup FILE.")  # fmt: skip
+        why = f"the last one failed: {backups.last.error.removesuffix('.')}"
+        mend = "Mend that, or make one: atomic backup FILE."
+        if backups.good is None or now - backups.good.at > DAY_MS:
+            return Finding("backup", Verdict.FAIL, why, mend)
+        good = f"; there is one of {rfc3339(backups.good.at)}: {backups.good.file}"
+        return Finding("backup", Verdict.WARN, why + good, mend)
     if backups.good is None:
         return Finding("backup", Verdict.WARN, "there was none yet",
                        "Set backup_dir, if not set, or make one: atomic backup FILE.")  # fmt: skip

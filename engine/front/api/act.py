@@ -38,6 +38,8 @@ _decode_hold = msgspec.json.Decoder(wire.HoldRequest).decode
 _decode_release = msgspec.json.Decoder(wire.ReleaseRequest).decode
 JSON = "application/json"
 SKIPPED = 204
+WITHOUT_BODY = frozenset({204, 205})
+"""Of the statuses that a result may have (RFC 9110, 15.3.5 and 15.3.6)."""
 """RFC 9110 §15.3.5: done, and nothing to say."""
 _BELONGS = {
     "result": Action.SET_RESULT,
@@ -247,6 +249,12 @@ def _result(asked: wire.ActionRequest, key: str | None, bytes_max: int) -> Given
     is_json = declares_json(content_type)
     data = _in_utf8(asked.result, "result")
     data = data if is_json else _as_text(data, content_type)
+    if data and status in WITHOUT_BODY:
+        raise _refused(
+            f"`httpStatus`: an answer with {status} has no body, and so no result: leave the status"
+            " out, give another, or do without the step (`skip`).",
+            "httpStatus",
+        )
     if len(data) > bytes_max:
         raise Refused(
             Problem.TOO_LARGE,

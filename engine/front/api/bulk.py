@@ -13,7 +13,7 @@ from engine.core.model import StepState
 from engine.core.text.times import maybe_rfc3339, rfc3339
 from engine.front.access.who import Who
 from engine.front.api.act import move_of
-from engine.front.api.read import read_filter
+from engine.front.api.read import filter_of
 from engine.front.asked import decode_asked, page_limit
 from engine.front.server.reply import Reply
 from engine.front.show.replies import json_reply
@@ -28,7 +28,9 @@ _decode = msgspec.json.Decoder(wire.BulkRequest).decode
 async def ask(bulk: Bulk, body: bytes, actor: Actor, key: str | None, who: Who) -> wire.BulkAnswer:
     """Begin a job, or (`dryRun`) only say what it would do. Raises Refused."""
     request = decode_asked(body, _decode, "job")
-    _check_filter(request.q)
+    if not await filter_of(bulk, request.q, who):
+        detail = "An empty filter would mean every run there is: say which."
+        raise Refused(Problem.INVALID_REQUEST, detail, member="q")
     asked = JobOrder(
         action=request.action,
         q=request.q,
@@ -62,13 +64,6 @@ def _plan_answer(asked: JobOrder, plan: Plan) -> wire.BulkAnswer:
         sample_runs=tuple(map(run_row, plan.sample)),
         first=asked.first,
     )
-
-
-def _check_filter(q: str) -> None:
-    """Raises Refused for one that is none, or empty."""
-    if not read_filter(q):
-        detail = "An empty filter would mean every run there is: say which."
-        raise Refused(Problem.INVALID_REQUEST, detail, member="q")
 
 
 def answer_of(job: Job, came: Sequence[Came] | None = None) -> wire.BulkAnswer:

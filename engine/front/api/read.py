@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from engine import wire
 from engine.core.access.token import Role
 from engine.core.errors import Problem, Refused
-from engine.core.filter import BadFilter, Filter, parse
+from engine.core.filter import BadFilter, Field, Filter, parse
 from engine.core.model import Step, StepState, run_of
 from engine.core.text.redaction import Redaction
 from engine.core.text.times import rfc3339
@@ -50,6 +50,7 @@ from engine.front.show.rows import (
     step_row,
     with_generations,
 )
+from engine.jobs.bulk import Bulk
 from engine.ports.caller import SMALL_BYTES_MAX
 from engine.ports.store import Body, Larger
 from engine.ports.views import AttemptRecord, OutcomeRecord, RetryQuery, RunQuery
@@ -174,7 +175,7 @@ async def runs(front: Front, who: Who, query: Mapping[str, str]) -> wire.RunPage
             workflow=query.get("workflow"),
             key=query.get("key"),
             states=states,
-            filter=read_filter(query["q"]) if query.get("q") else None,
+            filter=await filter_of(front.bulk, query.get("q"), who),
             now=front.clock.steady_ms(),
             newest_first=SORTS[sort],
             cursor=query.get("cursor"),
@@ -189,8 +190,25 @@ async def runs(front: Front, who: Who, query: Mapping[str, str]) -> wire.RunPage
     )
 
 
-def read_filter(text: str) -> Filter:
-    """The filter `q`. Raises Refused, naming the place at fault."""
+async def filter_of(bulk: Bulk, text: str | None, who: Who) -> Filter | None:
+    """The filter `q`, if there is one. Raises Refused, naming the place at fault: also for a job
+    that there is not, of which nothing would be found."""
+    if not text:
+        return None
+    found = _read_filter(text)
+    for job in {term.text.partition("/")[0] for term in found if term.field is Field.JOB}:
+        try:
+            await bulk.job(job, who.client)
+        except Refused as refused:
+            if refused.problem is not Problem.NOT_FOUND:
+                raise
+            members = {"member": "q", "position": max(text.find(f"job:{job}"), 0)}
+            detail = f"`q`: {refused.detail} `atomic bulk list` has them, with their whole ids."
+            raise Refused(Problem.INVALID_REQUEST, detail, **members) from refused
+    return found
+
+
+def _read_filter(text: str) -> Filter:
     try:
         return parse(text)
     except BadFilter as error:
@@ -216,7 +234,7 @@ async def retries(front: Front, who: Who, query: Mapping[str, str]) -> Reply:
             now=front.clock.steady_ms(),
             only=who.client,
             after=_retry_cursor(query.get("cursor", "1-")),
-            filter=read_filter(query["q"]) if query.get("q") else None,
+            filter=await filter_of(front.bulk, query.get("q"), who),
             limit=page_limit(query),
         )
     )

@@ -199,6 +199,7 @@ def _look_at_all(db: sqlite3.Connection, report: Report, progress: Progress) -> 
         _check_shape(db, report)
     with _as_fault(report, "table engine"):
         _check_engine(db, report)
+    before = len(report.faults)
     journal, fold = JournalCheck(db, report, progress), None
     with _as_fault(report, "table journal"):
         fold = FoldCheck(db, report)
@@ -215,13 +216,13 @@ def _look_at_all(db: sqlite3.Connection, report: Report, progress: Progress) -> 
         report.looked("rows", "not compared, as the journal is not whole", done=False)
     else:
         with _as_fault(report, "rows"):
-            _finish_rows(db, journal, fold, report, progress)
+            _finish_rows(db, journal, fold, report, progress, before)
     with _as_fault(report, "table tally"):
         _check_tally(db, report)
 
 
 def _check_pages(db: sqlite3.Connection, report: Report, progress: Progress) -> None:
-    pages = 0
+    pages, before = 0, len(report.faults)
     with _as_fault(report, "pages"):
         pages = db.execute("PRAGMA page_count").fetchone()[0]
         told: Callable[[], None] = lambda: progress("pages", 0, 0)  # noqa: E731
@@ -232,7 +233,8 @@ def _check_pages(db: sqlite3.Connection, report: Report, progress: Progress) -> 
             if text != "ok":
                 report.found("pages", text)
     db.set_progress_handler(None, 0)
-    report.looked("pages", f"{_counted(pages, 'page')} by SQLite's integrity_check")
+    faults = len(report.faults) - before
+    report.looked("pages", f"{_counted(pages, 'page')} by SQLite's integrity_check", faults=faults)
 
 
 def _check_shape(db: sqlite3.Connection, report: Report) -> None:
@@ -266,7 +268,9 @@ def _finish_rows(
     fold: FoldCheck,
     report: Report,
     progress: Progress,
+    before: int,
 ) -> None:
+    """`before`: so many faults were known when the rows were begun with."""
     fold.end_walk()
     while fold.again_from is not None:
         for entry in read_entries(db, fold.begin_walk()):
@@ -292,7 +296,8 @@ def _finish_rows(
     without += f"; {_counted(fold.gone, 'run')} gone by retention" if fold.gone else ""
     behind = journal.next - 1 - fold.caught_up
     later = f"; a start folds {_counted(behind, 'event')} more" if behind > 0 else ""
-    report.looked("rows", f"{counts} held against their events{without}{later}")
+    what = f"{counts} held against their events{without}{later}"
+    report.looked("rows", what, faults=len(report.faults) - before)
 
 
 def _tell_orphans(db: sqlite3.Connection, table: str, more: int, report: Report) -> None:
@@ -328,6 +333,7 @@ def _is_event_of(db: sqlite3.Connection, seq: int, run_id: str) -> bool:
 
 
 def _check_tally(db: sqlite3.Connection, report: Report) -> None:
+    before = len(report.faults)
     told = {row["state"]: row["runs"] for row in db.execute(SQL["tally"])}
     is_so = dict(db.execute("SELECT state, count(*) FROM run GROUP BY state").fetchall())
     for state in sorted(told.keys() | is_so.keys()):
@@ -336,7 +342,8 @@ def _check_tally(db: sqlite3.Connection, report: Report) -> None:
                 f"table tally, {state}",
                 f"it counts {told.get(state, 0)} runs, there are {is_so.get(state, 0)}",
             )
-    report.looked("counts", f"{_counted(sum(is_so.values()), 'run')} by state")
+    faults = len(report.faults) - before
+    report.looked("counts", f"{_counted(sum(is_so.values()), 'run')} by state", faults=faults)
 
 
 def _counted(number: int, what: str) -> str:
