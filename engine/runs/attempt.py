@@ -20,6 +20,7 @@ from engine.core.rules.trace import traceparent
 from engine.ports.caller import Invocation
 from engine.ports.store import Body
 from engine.runs.limits.concurrency import host_of
+from engine.runs.limits.hosts import OK
 from engine.runs.open.flow import AttemptFlow, Payload
 from engine.runs.open.late import CLOSED
 from engine.runs.open.request import Request, RunUnderWay
@@ -84,7 +85,7 @@ class Attempt(Request):
         if not has_left:
             return ended(self, Unanswered(CallError.NOT_SENT, "cancelled before it left"))
         is_ok = isinstance(outcome, Answered) and outcome.ok
-        self._count_for_host(host, outcome, is_ok=is_ok)
+        self._count_for_host(host, step, outcome, is_ok=is_ok)
         if outcome is None:
             outcome = self._no_answer(step)
         elif not is_ok:
@@ -108,7 +109,9 @@ class Attempt(Request):
         """What the core has of this attempt, while it is in flight."""
         return self.live.run.flight(self.step_id, self.number)
 
-    def _count_for_host(self, host: str, outcome: Outcome | None, *, is_ok: bool) -> None:
+    def _count_for_host(
+        self, host: str, step: Step, outcome: Outcome | None, *, is_ok: bool
+    ) -> None:
         if self.closed:
             return  # its end is ours
         if isinstance(outcome, Unanswered) and (
@@ -121,7 +124,8 @@ class Attempt(Request):
         self._shared.watch.attempt_took(self.live.run, self.spent_s)
         self._shared.hosts.ended(
             host,
-            success=is_ok,
+            OK if is_ok else _result(outcome),
+            retry=step.failures > 0,
             took_ms=None if self.has_hung else self.took_ms,
             now_ms=self._shared.clock.steady_ms(),
         )
@@ -150,6 +154,13 @@ class Attempt(Request):
             traceparent=traceparent(self.live.run, step.id, self.number),
             flow=flow,
         )
+
+
+def _result(outcome: Outcome | None) -> int | CallError:
+    """What a failed attempt came to, for the figures of its host; None: nothing in time."""
+    if isinstance(outcome, Answered):
+        return CallError.BAD_ANSWER if outcome.fault else outcome.http_status // 100
+    return CallError.ATTEMPT_TIMEOUT if outcome is None else outcome.error
 
 
 def answer_body(step: Step, number: int, outcome: Answered, *, late: bool) -> Body:

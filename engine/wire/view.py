@@ -293,6 +293,12 @@ class HostRow(Struct, frozen=True, rename="camel"):
     """Told where it is set: how many calls may begin within a second."""
     breaker_since: str | UnsetType = UNSET
     """Told while the breaker is open: one waiting attempt a second is tried."""
+    results: dict[str, tuple[int, ...]] = {}
+    """What attempts came to, by the hundred of their status (`2xx`, `5xx`) or, unanswered, by why
+    (`connection-refused`): how many in each of the ten minutes before this one and, last, in this
+    one. What none came to is left out."""
+    retries: tuple[int, ...] = ()
+    """How many of these, by minute, were of steps that had failed before."""
 
 
 class StandstillRow(Struct, frozen=True, rename="camel"):

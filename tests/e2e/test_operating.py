@@ -301,6 +301,9 @@ async def test_status_for_operators(shop: Client, app: Application, atomic: Asyn
     assert (host.p95_ms or 0) >= 1
     assert len(host.by_minute) == 8
     assert [sum(column) for column in zip(*host.by_minute, strict=True)] == [4, 1]
+    came = {why: sum(counts) for why, counts in host.results.items()}
+    assert (came["2xx"], sum(came.values())) == (1, 4)
+    assert (len(host.results["2xx"]), len(host.retries), sum(host.retries)) == (11, 11, 0)
     assert None not in msgspec.structs.astuple(after.rates or Rates())
 
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:  # wire brings msgspec along; `--help` does without
         BackupStatus,
         ClientUse,
         HoldRow,
+        HostRow,
         RunRow,
         Status,
         StoreStatus,
@@ -27,6 +28,8 @@ if TYPE_CHECKING:  # wire brings msgspec along; `--help` does without
 CELL_CHARACTERS_MAX = 40
 STATE_WIDTH = max(map(len, SIGNS))
 NAMED_MAX = 10
+FAILING_HOSTS_MAX = 10
+"""Of more it is said how many."""
 CHANGED_SHOWN_MAX = 100
 """More steps than these are counted."""
 
@@ -103,6 +106,7 @@ def status_lines(status: Status) -> list[str]:
         for why, count in host.waits_for.items()
         if why != "place"
     ]
+    lines += failing_lines(status.hosts or ())
     lines += [use_text(row) for row in status.clients or ()]
     lines += _backup_lines(status.backup)
     lines += [f"alerts: {line}" for line in alerts_lines(status.alerts)[:1]]
@@ -110,6 +114,29 @@ def status_lines(status: Status) -> list[str]:
         settings = (f"{safe(name)} {safe(it)}" for name, it in status.durability.items())
         lines.append("durability: " + ", ".join(settings))
     return lines
+
+
+def failing_lines(hosts: Iterable[HostRow]) -> list[str]:
+    """What failed at which host in ten minutes, where most did first."""
+    failing = sorted(
+        ((sum(whys.values()), host, whys) for host in hosts if (whys := _failures(host))),
+        key=lambda each: (-each[0], each[1].host),
+    )
+    lines = []
+    for count, host, whys in failing[:FAILING_HOSTS_MAX]:
+        ended = count_text(sum(map(sum, host.results.values())), "attempt")
+        most = sorted(whys.items(), key=lambda each: (-each[1], each[0]))
+        told = ", ".join(f"{safe(why)} {number:,}" for why, number in most)
+        lines.append(f"{safe(host.host)}: {count:,} of {ended} failed in ten minutes: {told}")
+    if (more := len(failing) - FAILING_HOSTS_MAX) > 0:
+        lines.append(f"{count_text(more, 'more host')} where attempts failed")
+    return lines
+
+
+def _failures(host: HostRow) -> dict[str, int]:
+    """What failed there, by what it came to."""
+    counts = {why: sum(each) for why, each in host.results.items() if why != "2xx"}
+    return {why: count for why, count in counts.items() if count}
 
 
 def alerts_lines(alerts: AlertsStatus | None) -> list[str]:

@@ -131,6 +131,8 @@ def host_rows(
             succeeded=each.succeeded,
             p95_ms=each.p95_ms,
             by_minute=each.by_minute,
+            results=each.results,
+            retries=each.retries,
             in_flight=in_flight.get(name, 0),
             queued=its.total(),
             waits_for={why.value: count for why, count in sorted(its.items())},

@@ -11,7 +11,14 @@ from math import log2
 
 from msgspec import Struct, field
 
+from engine.core.outcome import CallError
+
 MINUTES = 8
+"""Over which is told how many ended, how well and how fast."""
+RESULT_MINUTES = 11
+"""Over which is told what they came to: ten, and the one that runs."""
+OK = 2
+"""As a result: a 2xx that was recorded."""
 HOSTS_KEPT_MAX = 200
 """Those last called; the figures of others are dropped."""
 STEPS_AN_OCTAVE = 4
@@ -27,6 +34,9 @@ class Minute(Struct):
     """Minutes since the clock's zero."""
     succeeded: int = 0
     failed: int = 0
+    retries: int = 0
+    failures: dict[int | CallError, int] = field(default_factory=dict)
+    """How many failed so, by the hundred of their status or, unanswered, by why."""
     durations: dict[int, int] = field(default_factory=dict)
     """How many took how long, by class."""
 
@@ -42,6 +52,10 @@ class HostFigures(Struct, frozen=True):
     """So long, or less, took 95 of 100."""
     by_minute: tuple[tuple[int, int], ...] = ((0, 0),) * MINUTES
     """(ended, succeeded) of each minute of the window, the latest last."""
+    results: dict[str, tuple[int, ...]] = {}
+    """What they came to, of each of RESULT_MINUTES, the latest last: `2xx`, `5xx`, a CallError."""
+    retries: tuple[int, ...] = (0,) * RESULT_MINUTES
+    """How many of these were of steps that had failed before."""
 
 
 class Hosts:
@@ -50,11 +64,20 @@ class Hosts:
     def __init__(self) -> None:
         self._hosts: OrderedDict[str, deque[Minute]] = OrderedDict()
 
-    def ended(self, host: str, *, success: bool, took_ms: float | None, now_ms: int) -> None:
-        """An attempt ended. `took_ms` is None when it waited for steps, not for the host."""
+    def ended(
+        self,
+        host: str,
+        result: int | CallError,
+        *,
+        retry: bool,
+        took_ms: float | None,
+        now_ms: int,
+    ) -> None:
+        """An attempt ended: OK, or with an answer (the hundred of its status), or without one.
+        `took_ms` is None when it waited for steps, not for the host."""
         minutes = self._hosts.get(host)
         if minutes is None:
-            minutes = self._hosts[host] = deque(maxlen=MINUTES)
+            minutes = self._hosts[host] = deque(maxlen=RESULT_MINUTES)
             if len(self._hosts) > HOSTS_KEPT_MAX:
                 self._hosts.popitem(last=False)
         number = now_ms // 60_000
@@ -62,10 +85,13 @@ class Hosts:
             minutes.append(Minute(number))
             self._hosts.move_to_end(host)
         minute = minutes[-1]
-        if success:
+        if result == OK:
             minute.succeeded += 1
         else:
             minute.failed += 1
+            minute.failures[result] = minute.failures.get(result, 0) + 1
+        if retry:
+            minute.retries += 1
         if took_ms is None:
             return
         kind = min(int(log2(max(1.0, took_ms)) * STEPS_AN_OCTAVE), DURATION_CLASSES)
@@ -78,14 +104,14 @@ class Hosts:
 
 
 def _figures(host: str, minutes: deque[Minute], last: int) -> HostFigures:
-    window = {minute.number: minute for minute in minutes if minute.number > last - MINUTES}
-    by_minute = tuple(
-        (each.succeeded + each.failed, each.succeeded)
-        for number in range(last - MINUTES + 1, last + 1)
-        for each in (window.get(number) or Minute(number),)
-    )
+    every = [
+        next((it for it in minutes if it.number == number), None) or Minute(number)
+        for number in range(last - RESULT_MINUTES + 1, last + 1)
+    ]
+    window = every[-MINUTES:]
+    by_minute = tuple((each.succeeded + each.failed, each.succeeded) for each in window)
     durations: dict[int, int] = {}
-    for minute in window.values():
+    for minute in window:
         for kind, count in minute.durations.items():
             durations[kind] = durations.get(kind, 0) + count
     return HostFigures(
@@ -94,7 +120,18 @@ def _figures(host: str, minutes: deque[Minute], last: int) -> HostFigures:
         succeeded=sum(succeeded for _, succeeded in by_minute),
         p95_ms=_percentile(durations, 0.95),
         by_minute=by_minute,
+        results=_results(every),
+        retries=tuple(each.retries for each in every),
     )
+
+
+def _results(minutes: list[Minute]) -> dict[str, tuple[int, ...]]:
+    """What attempts came to, by its name; what none came to is left out."""
+    found = {f"{OK}xx": tuple(each.succeeded for each in minutes)}
+    for result in {result for each in minutes for result in each.failures}:
+        name = result.value if isinstance(result, CallError) else f"{result}xx"
+        found[name] = tuple(each.failures.get(result, 0) for each in minutes)
+    return {name: found[name] for name in sorted(found) if any(found[name])}
 
 
 def _percentile(durations: dict[int, int], share: float) -> int | None:

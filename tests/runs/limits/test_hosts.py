@@ -13,7 +13,14 @@ from engine.core.retry import RetryPolicy
 from engine.ports.caller import Invocation
 from engine.runs.limits.bounds import EngineLimits
 from engine.runs.limits.concurrency import Places
-from engine.runs.limits.hosts import HOSTS_KEPT_MAX, MINUTES, HostFigures, Hosts
+from engine.runs.limits.hosts import (
+    HOSTS_KEPT_MAX,
+    MINUTES,
+    OK,
+    RESULT_MINUTES,
+    HostFigures,
+    Hosts,
+)
 from engine.runs.open.callers import Wait
 from tests.world import EPOCH_MS, ROOT, ok, still_open, world
 
@@ -23,9 +30,15 @@ HOUR = RetryPolicy(back_off_ms=3_600_000, jitter=0)
 
 
 def ended(
-    hosts: Hosts, at: int, *, success: bool = True, took_ms: float | None = 10, host: str = "h"
+    hosts: Hosts,
+    at: int,
+    result: int | CallError = OK,
+    *,
+    retry: bool = False,
+    took_ms: float | None = 10,
+    host: str = "h",
 ) -> None:
-    hosts.ended(host, success=success, took_ms=took_ms, now_ms=at)
+    hosts.ended(host, result, retry=retry, took_ms=took_ms, now_ms=at)
 
 
 def figures(hosts: Hosts, now: int = NOW) -> HostFigures:
@@ -43,7 +56,7 @@ def test_minutes_of_the_window() -> None:
     hosts = Hosts()
     ended(hosts, NOW - 3 * MINUTE_MS)
     ended(hosts, NOW - 1)
-    ended(hosts, NOW, success=False)
+    ended(hosts, NOW, 5)
     ended(hosts, NOW + 59_999)
     found = figures(hosts)
     assert found.by_minute == (*((0, 0),) * 4, (1, 1), (0, 0), (1, 1), (2, 1))
@@ -59,7 +72,34 @@ def test_what_is_older_than_the_window_counts_no_more() -> None:
     last = NOW + 19 * MINUTE_MS
     assert figures(hosts, last).ended == MINUTES
     assert figures(hosts, last + 7 * MINUTE_MS).by_minute == ((1, 1), *((0, 0),) * 7)
-    assert figures(hosts, last + 8 * MINUTE_MS) == HostFigures("h")
+    assert figures(hosts, last + 8 * MINUTE_MS).by_minute == HostFigures("h").by_minute
+    assert figures(hosts, last + 10 * MINUTE_MS).results == {"2xx": (1, *(0,) * 10)}
+    assert figures(hosts, last + 11 * MINUTE_MS) == HostFigures("h")
+
+
+def test_what_they_came_to_by_minute() -> None:
+    """Ten minutes and the one that runs, the latest last; what none came to is left out. The first
+    millisecond of a minute is that minute's, the last of the one before is not."""
+    hosts = Hosts()
+    ended(hosts, NOW - 11 * MINUTE_MS, 4)
+    ended(hosts, NOW - 10 * MINUTE_MS - 1, 3)
+    ended(hosts, NOW - 10 * MINUTE_MS, CallError.DNS)
+    ended(hosts, NOW - 1, CallError.ATTEMPT_TIMEOUT, retry=True)
+    for _ in range(3):
+        ended(hosts, NOW, 5, retry=True)
+    ended(hosts, NOW + MINUTE_MS - 1)
+    found = figures(hosts, NOW + MINUTE_MS - 1)
+    assert found.results == {
+        "2xx": (*(0,) * 10, 1),
+        "5xx": (*(0,) * 10, 3),
+        "attempt-timeout": (*(0,) * 9, 1, 0),
+        "dns": (1, *(0,) * 10),
+    }
+    assert found.retries == (*(0,) * 9, 1, 3)
+    assert {len(each) for each in found.results.values()} == {RESULT_MINUTES}
+    later = figures(hosts, NOW + MINUTE_MS)
+    assert later.results["5xx"] == (*(0,) * 9, 3, 0)
+    assert "dns" not in later.results
 
 
 def test_those_last_called_are_kept() -> None:
@@ -140,6 +180,15 @@ async def test_attempts_are_counted_for_their_host(autojump_clock: object, path:
         "mute": (1, 0),
         "ill": (1, 0),
     }
+    came = {
+        host: {why: sum(it) for why, it in each.results.items()} for host, each in found.items()
+    }
+    assert came == {
+        "slow": {"2xx": 1},
+        "dead:81": {"connection-refused": 1},
+        "mute": {"attempt-timeout": 1},
+        "ill": {"5xx": 1},
+    }
     times = {host: each.p95_ms for host, each in found.items()}
     assert times["slow"] == pytest.approx(550, rel=0.1)
     assert times["mute"] == pytest.approx(2_200, rel=0.1)
@@ -163,3 +212,21 @@ async def test_a_workflow_that_waits_says_nothing_of_its_host(
         found = {each.host: each for each in it.engine.hosts.figures(EPOCH_MS)}
     assert (found["app:9000"].succeeded, found["app:9000"].p95_ms) == (1, None)
     assert found["other"].p95_ms == pytest.approx(5_500, rel=0.1)
+
+
+async def test_retries_are_told_by_minute(autojump_clock: object, path: Path) -> None:
+    """Of the attempts that ended in each minute those whose step had failed before: not its first,
+    and none that is called again as its child has ended."""
+    minute = RetryPolicy(back_off_ms=MINUTE_MS, max_back_off_ms=MINUTE_MS, jitter=0)
+
+    async def app(call: Invocation) -> Outcome:
+        return ok() if call.attempt == 4 else Answered(503)
+
+    async with world(path, app) as it:
+        await it.post("http://ill/x", retry=minute)
+        (found,) = it.engine.hosts.figures(EPOCH_MS + round(trio.current_time() * 1000))
+    assert found.results == {
+        "2xx": (*(0,) * 10, 1),
+        "5xx": (*(0,) * 7, 1, 1, 1, 0),
+    }
+    assert found.retries == (*(0,) * 8, 1, 1, 1)

@@ -1,0 +1,26 @@
+"""`atomic status` says at which hosts attempts failed lately, and how."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tests.client.fake_engine import Atomic, answer
+
+
+def test_what_failed_at_a_host_is_shown(atomic: Atomic):
+    """Where most did first, and of what; a host at which nothing did is left out, and of those
+    beyond ten it is said how many there are."""
+    host: dict[str, Any] = {"ended": 0, "succeeded": 0, "p95Ms": None, "byMinute": []}
+    host |= {"inFlight": 0, "queued": 0}
+    results = {"2xx": [900, 51], "5xx": [2, 5], "connection-refused": [0, 42], "x\x1b": [0, 0]}
+    rows = [
+        {**host, "host": "fine", "results": {"2xx": [4, 4]}},
+        *({**host, "host": f"ill-{number:02}", "results": {"4xx": [1]}} for number in range(10)),
+        {**host, "host": "pay:81", "results": results},
+    ]
+    lines = atomic("status", answers=[answer({"hosts": rows})]).stdout.splitlines()[1:]
+    assert lines[:2] == [
+        "pay:81: 49 of 1,000 attempts failed in ten minutes: connection-refused 42, 5xx 7",
+        "ill-00: 1 of 1 attempt failed in ten minutes: 4xx 1",
+    ]
+    assert lines[10:] == ["1 more host where attempts failed"]
