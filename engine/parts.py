@@ -12,6 +12,7 @@ from engine.core.rules.hold import EVERYTHING, HoldKind
 from engine.core.rules.post import RunLimits
 from engine.core.rules.retention import Retention
 from engine.front.access.gate import Gate
+from engine.front.access.listeners import Listeners
 from engine.front.access.places import Places
 from engine.front.access.proxies import Proxies
 from engine.front.access.request import Access, host_name
@@ -104,6 +105,7 @@ def front_of(
         proxies=Proxies(config.behind_proxy),
         gate=Gate(Access(names_of(config)), registry),
         places=Places(store.file_id, store.secret, clock.token_bytes),
+        listeners=Listeners(),
         digests=Digests(store.secret),
         metrics=metrics,
         log=logger().error,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from engine.cli.options import client_of, engine_option
+from engine.cli.options import actor_option, client_of, engine_option
 from engine.cli.show.lists import event_text
 from engine.cli.show.text import json_text
 from engine.core.errors import EngineError
@@ -28,14 +28,15 @@ NAMES_KEPT_MAX = 10_000
     help="From then on: 1h, 90d, or 2026-11-23T12:00:00Z. Or just after the event of an id.",
 )
 @engine_option
+@actor_option
 @click.option("--json", "as_json", is_flag=True, help="One JSON document a line.")
-def events(since: str | None, engine: str, as_json: bool) -> None:
+def events(since: str | None, engine: str, actor: str, as_json: bool) -> None:
     """Print what happens, as it happens, until Ctrl-C."""
     import msgspec
 
     after, at = _start(since)
     with (
-        client_of(engine, patient=True) as client,
+        client_of(engine, patient=True, actor=actor) as client,
         client_of(engine) as other,
         client.operate.events(after, since=at) as stream,
     ):

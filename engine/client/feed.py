@@ -32,14 +32,18 @@ TIMEOUT = httpx.Timeout(connect=CONNECT_S, write=WRITE_S, read=SILENCE_S, pool=N
 class Position:
     """Where in the stream a reader is. No I/O: both feeds share it."""
 
-    def __init__(self, last_event_id: str | None, since: str | None = None) -> None:
+    def __init__(
+        self, last_event_id: str | None, since: str | None = None, actor: str | None = None
+    ) -> None:
         self.last_id = last_event_id
-        self._since = since
+        self._since, self._actor = since, actor
         self.server_delay_s: float | None = None
 
     def headers(self) -> dict[str, str]:
         """The headers of the next request."""
         headers = {"Cache-Control": "no-store"}
+        if self._actor is not None:
+            headers["Atomic-Actor"] = self._actor
         if self.last_id:
             headers["Last-Event-ID"] = self.last_id
         return headers

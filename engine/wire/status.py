@@ -112,6 +112,16 @@ class OwnToken(Struct, frozen=True, rename="camel"):
     """The only client that it is good for; None: every one."""
 
 
+class ListenerRow(Struct, frozen=True, rename="camel", omit_defaults=True):
+    """An open event stream."""
+
+    actor: str
+    """Who listens, as for an action: the name of the token, and the name that was claimed."""
+    since: str
+    client: str | None = None
+    """The only client that it tells of; None: it tells of every one."""
+
+
 class WhoAmI(Struct, frozen=True, rename="camel"):
     """As whom the engine knows who asks."""
 
@@ -175,6 +185,9 @@ class Status(Struct, frozen=True, rename="camel", omit_defaults=True):
     """Told to readers of every client alone."""
     defined_twice: tuple[str, ...] | None = None
     """Clients that a file defines and a command added; told like bad files."""
+    listeners: tuple[ListenerRow, ...] | None = None
+    """Who listens to events now, the latest first. Of who sees one client those that see only
+    that one."""
     clients: tuple[ClientUse, ...] | None = None
     """Those that have limits of their own. Of who sees one client that one."""
     token: OwnToken | None = None

@@ -125,6 +125,15 @@ def test_from_a_time_on(atomic: Atomic, engine: FakeEngine, since: str):
     assert (dict(again.url.params), again.headers["last-event-id"]) == ({}, "1")
 
 
+def test_who_listens_is_said(atomic: Atomic, engine: FakeEngine):
+    """By --as, as for an action; else by who runs the command."""
+    for name in (("--as", "ana"), ()):
+        atomic("events", *name, answers=[interrupt])
+    first, second = engine.requests
+    assert first.headers["atomic-actor"] == "ana"
+    assert "@" in second.headers["atomic-actor"]
+
+
 def test_what_is_neither_a_time_nor_an_id(atomic: Atomic, engine: FakeEngine):
     """Told before anything is asked, with what can be written."""
     result = atomic("events", "--since", "yesterday", answers=[])

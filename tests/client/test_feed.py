@@ -179,3 +179,14 @@ def test_the_blocking_stream_does_the_same():
         kinds = [next(events).kind for _ in range(3)]
     assert kinds == ["run", "reset", "run"]
     assert engine.requests[1].headers["last-event-id"] == "1"
+
+
+async def test_who_listens_is_said():
+    """Each time it connects; nothing where the client has no name."""
+    one = event("1", "run", prev="0")
+    for actor, said in ((None, None), ("ana@laptop", "ana@laptop")):
+        engine = FakeEngine(stream(one))
+        async with client(engine, actor=actor).operate.events() as events:
+            await anext(events)
+        (asked,) = engine.requests
+        assert asked.headers.get("atomic-actor") == said

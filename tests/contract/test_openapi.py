@@ -13,7 +13,7 @@ import pytest
 from engine.core.errors import Problem
 from engine.core.model import StepState
 from engine.front.openapi.document import document
-from engine.wire.routes import ROUTES, Route
+from engine.wire.routes import EVENTS, ROUTES, Route
 from tests.contract import recording
 from tests.reference_pages import OPENAPI, openapi_page
 
@@ -110,7 +110,7 @@ def test_every_route_is_described_whole(route: Route[Any]) -> None:
     assert told["summary"].endswith(".")
     given = {it["name"]: it for it in told.get("parameters", ())}
     assert {*re.findall(r"\{(\w+)\}", route.path), *route.queries} <= {*given}
-    assert ("Atomic-Actor" in given) == bool(route.act)
+    assert ("Atomic-Actor" in given) == (bool(route.act) or route is EVENTS)  # who acts, or listens
     assert all(it["description"] and it["schema"] for it in given.values())
     assert ("requestBody" in told) == (route.method == "POST")
     assert ("security" in told) == (route.role is not None)

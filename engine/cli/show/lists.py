@@ -20,6 +20,7 @@ if TYPE_CHECKING:  # wire brings msgspec along; `--help` does without
         ClientUse,
         HoldRow,
         HostRow,
+        ListenerRow,
         RunRow,
         Status,
         StoreStatus,
@@ -28,6 +29,7 @@ if TYPE_CHECKING:  # wire brings msgspec along; `--help` does without
 CELL_CHARACTERS_MAX = 40
 STATE_WIDTH = max(map(len, SIGNS))
 NAMED_MAX = 10
+LISTENERS_SHOWN_MAX = 10
 FAILING_HOSTS_MAX = 10
 """Of more it is said how many."""
 CHANGED_SHOWN_MAX = 100
@@ -107,6 +109,7 @@ def status_lines(status: Status) -> list[str]:
         if why != "place"
     ]
     lines += failing_lines(status.hosts or ())
+    lines += listener_lines(status.listeners or ())
     lines += [use_text(row) for row in status.clients or ()]
     lines += _backup_lines(status.backup)
     lines += [f"alerts: {line}" for line in alerts_lines(status.alerts)[:1]]
@@ -137,6 +140,17 @@ def _failures(host: HostRow) -> dict[str, int]:
     """What failed there, by what it came to."""
     counts = {why: sum(each) for why, each in host.results.items() if why != "2xx"}
     return {why: count for why, count in counts.items() if count}
+
+
+def listener_lines(listeners: Sequence[ListenerRow]) -> list[str]:
+    """Who listens to events, the latest first; of many how many more do."""
+    lines = []
+    for it in listeners[:LISTENERS_SHOWN_MAX]:
+        of = "" if it.client is None else f", of {safe(it.client)} alone"
+        lines.append(f"{safe(it.actor)} listens since {clock_text(it.since)}{of}")
+    if (more := len(listeners) - LISTENERS_SHOWN_MAX) > 0:
+        lines.append(f"{more:,} more listen")
+    return lines
 
 
 def alerts_lines(alerts: AlertsStatus | None) -> list[str]:

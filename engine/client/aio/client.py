@@ -36,7 +36,8 @@ class AsyncClient(Renamed):
     jitter. `verify` says whose certificates are trusted: the system's, those of an
     `ssl.SSLContext`, or anybody's (False). `http` is an httpx client of your own in the place of
     the client's connections, say for a proxy; it is not closed here. `actor` is recorded with
-    actions and bulk jobs as who asked for them, a claim in 1 to 64 printable ASCII characters.
+    actions and bulk jobs as who asked for them, and told of event streams as who listens: a claim,
+    in 1 to 64 printable ASCII characters.
     `token_file`, else ATOMIC_TOKEN_FILE, names the file with the token that the engine asks for;
     "" is none. Raises ValueError for an address, an actor or a token file that is none.
     """

@@ -35,16 +35,15 @@ class AsyncEvents:
         http: httpx.AsyncClient,
         engine: str,
         how: Answering,
-        last_event_id: str | None,
-        since: str | None = None,
+        position: Position,
         token: TokenFile | None = None,
     ) -> None:
         self._http, self._token = http, token
         self._engine = engine
         self._how = how
-        self._position = Position(last_event_id, since)
+        self._position = position
         self._has_begun = False
-        self.last_event_id = last_event_id
+        self.last_event_id = position.last_id
         """Of the last event that was handed out: where another stream would go on."""
         self._events: AsyncGenerator[Event, None] | None = None
 

@@ -10,6 +10,7 @@ from anyio import current_time, sleep
 from engine.client.aio.events import AsyncEvents
 from engine.client.bearer import TokenFile, bearer_headers
 from engine.client.calls import engine_url
+from engine.client.feed import Position
 from engine.client.http import Requests, timeout_of
 from engine.client.transport import AsyncTransport
 from engine.client.tries import Answering, Call, Tries
@@ -43,10 +44,9 @@ class AsyncExchange:
         """As long as before a first repost."""
         await sleep(self._how.reposts.delay_s(1, self._how.chance()))
 
-    def events(self, last_event_id: str | None, since: str | None) -> AsyncEvents:
-        """The stream of events, after one of them, or from a time on."""
-        where = (self._http, str(self._engine))
-        return AsyncEvents(*where, self._how, last_event_id, since, self._token)
+    def events(self, position: Position) -> AsyncEvents:
+        """The stream of events, from a place on."""
+        return AsyncEvents(self._http, str(self._engine), self._how, position, self._token)
 
     async def answer(self, call: Call) -> httpx.Response:
         """The answer that counts. Raises NothingKnown when there is none."""

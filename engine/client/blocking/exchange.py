@@ -11,6 +11,7 @@ import httpx
 from engine.client.bearer import TokenFile, bearer_headers
 from engine.client.blocking.events import Events
 from engine.client.calls import engine_url
+from engine.client.feed import Position
 from engine.client.http import Requests, timeout_of
 from engine.client.transport import BlockingTransport
 from engine.client.tries import Answering, Call, Tries
@@ -44,10 +45,9 @@ class Exchange:
         """As long as before a first repost."""
         sleep(self._how.reposts.delay_s(1, self._how.chance()))
 
-    def events(self, last_event_id: str | None, since: str | None) -> Events:
-        """The stream of events, after one of them, or from a time on."""
-        where = (self._http, str(self._engine))
-        return Events(*where, self._how, last_event_id, since, self._token)
+    def events(self, position: Position) -> Events:
+        """The stream of events, from a place on."""
+        return Events(self._http, str(self._engine), self._how, position, self._token)
 
     def answer(self, call: Call) -> httpx.Response:
         """The answer that counts. Raises NothingKnown when there is none."""

@@ -24,6 +24,7 @@ from engine.client.calls import (
     release_call,
     urls_of,
 )
+from engine.client.feed import Position
 from engine.client.renamed import new_form
 from engine.client.tries import Call
 from engine.wire import routes
@@ -268,8 +269,8 @@ class Operations:
         """What happens, as it happens: `with operate.events() as events: for …`.
 
         From now on, or from just behind an event, or from a time on: `since` is RFC 3339, or `1h`
-        for so long before now."""
-        return self._exchange.events(last_event_id, since)
+        for so long before now. The status tells that `actor` listens."""
+        return self._exchange.events(Position(last_event_id, since, self._actor))
 
     def _look(self, route: routes.Route[T], *ids: str, **query: str | int | None) -> T:
         return self._read(route, look(route, *ids, **query))

@@ -6,6 +6,7 @@ from msgspec import Struct
 
 from engine.alerts.alerts import Alerts
 from engine.front.access.gate import Gate
+from engine.front.access.listeners import Listeners
 from engine.front.access.places import Places
 from engine.front.access.proxies import Proxies
 from engine.front.admin.doctor import Examined
@@ -42,6 +43,7 @@ class Front(Struct, frozen=True):
     gate: Gate
     proxies: Proxies
     places: Places
+    listeners: Listeners
     digests: Digests
     metrics: Metrics
     log: Log

@@ -16,6 +16,7 @@ from engine.core.errors import Refused
 from engine.core.model import Step, StepState
 from engine.core.rules.hold import Hold
 from engine.core.text.times import rfc3339
+from engine.front.access.listeners import Listeners
 from engine.front.show.rows import hold_row
 from engine.ports.store import Away
 from engine.process.budget import Budget
@@ -89,6 +90,12 @@ def bad_file_rows(files: Iterable[BadFile]) -> tuple[wire.BadFileRow, ...]:
 def hold_rows(holds: Holds) -> tuple[wire.HoldRow, ...]:
     """What is held, by kind and name."""
     return tuple(hold_row(hold, holds.waiting.get(hold.key, 0)) for hold in holds.all)
+
+
+def listener_rows(listeners: Listeners, client: str | None = None) -> tuple[wire.ListenerRow, ...]:
+    """Who listens to events, the latest first; with a client those that see only that one."""
+    told = listeners.told(client)
+    return tuple(wire.ListenerRow(it.actor, rfc3339(it.since), it.client) for it in told)
 
 
 def holds_of(holds: Holds, client: str) -> tuple[wire.HoldRow, ...]:

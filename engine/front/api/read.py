@@ -30,6 +30,7 @@ from engine.front.api.figures import (
     holds_over,
     host_rows,
     limits_set,
+    listener_rows,
     memory_used,
     run_counts,
     standstill_rows,
@@ -110,6 +111,7 @@ async def status(front: Front, who: Who) -> wire.Status:
         alerts=alerts_status(front.alerts),
         bad_files=bad_file_rows(front.registry.bad_files),
         defined_twice=front.registry.defined_twice or None,
+        listeners=listener_rows(front.listeners),
         clients=clients,
         token=_token(who),
     )
@@ -140,6 +142,7 @@ async def own_status(front: Front, who: Who, client: str) -> wire.Status:
         due=tuple(wire.DueBucket(each.up_to_ms, each.attempts) for each in found.due),
         holds=holds_of(engine.holds, client),
         limits=limits_set(front.config, engine.budget.bytes_max),
+        listeners=listener_rows(front.listeners, client),
         clients=await client_rows(front.limits, engine, client),
         token=_token(who),
     )

@@ -283,6 +283,7 @@ def _reads(front: Front) -> Answers:
             None if since is None else since_ms(since, front.clock.steady_ms()),
         )
         who: Who = g.who
+        actor = _actor(front).name
 
         def may_read() -> bool:
             now = front.gate.check(routes.EVENTS, routes.EVENTS.path, "GET", headers, "")
@@ -294,6 +295,8 @@ def _reads(front: Front) -> Answers:
             stream = await events.stream(front, tail, start, may_read)
         else:
             stream = await events.own_stream(front, tail, start, may_read, who.client)
+        now = front.clock.steady_ms()
+        give_back_when_answered(front.listeners.begins(actor, who.client, now))
         answer = Response(stream, content_type="text/event-stream")
         answer.timeout = None
         return answer

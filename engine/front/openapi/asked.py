@@ -102,12 +102,19 @@ _ACTOR = (
     "Who acts, for the record: a claim, told beside the token's name.",
     {"type": "string", "pattern": f"^{wire.ACTOR_PATTERN}$"},
 )
+_ACTOR_OF_LISTENER = (
+    _ACTOR[0],
+    "Who listens, for the status: a claim, told beside the token's name.",
+    _ACTOR[2],
+)
 _ACTOR_OF_WHOLE = (_ACTOR[0], f"{_ACTOR[1]} Read where `whole` is asked for.", TEXT)
 
 
 def parameters(route: Route[Any]) -> list[Json]:
     """All of a route."""
     headers = _HEADERS.get(route, ())
+    if route is routes.EVENTS:
+        headers += (_ACTOR_OF_LISTENER,)
     if route.act:
         headers += (_ACTOR if route.method == "POST" else _ACTOR_OF_WHOLE,)
     return [

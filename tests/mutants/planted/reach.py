@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from engine.front.access.listeners import Listeners
 from engine.front.access.proxies import Proxies
 from engine.front.server import tls
 from engine.front.server.certificate import Certificate
@@ -61,6 +62,12 @@ def renewal_not_taken(bug: Planting) -> None:
        test="tests/front/test_own_away.py::test_nor_is_one_that_waits_to_be_recorded")  # fmt: skip
 def waiting_run_is_told_of(bug: Planting) -> None:
     bug.rewrite(SqliteViews.client_of, "self._writer.run_behind(run_id)", "None")
+
+
+@plant("a tenant is told who else listens", by=(PROPERTY,),
+       test="tests/front/test_listeners.py::test_of_one_client")  # fmt: skip
+def others_who_listen(bug: Planting) -> None:
+    bug.rewrite(Listeners.told, "client is None or it.client == client", "True")
 
 
 @plant("a stranger is served behind a proxy", by=(PROPERTY,),

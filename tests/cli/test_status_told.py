@@ -1,4 +1,4 @@
-"""`atomic status` says at which hosts attempts failed lately, and how."""
+"""`atomic status` says at which hosts attempts failed lately, and who listens to events."""
 
 from __future__ import annotations
 
@@ -24,3 +24,16 @@ def test_what_failed_at_a_host_is_shown(atomic: Atomic):
         "ill-00: 1 of 1 attempt failed in ten minutes: 4xx 1",
     ]
     assert lines[10:] == ["1 more host where attempts failed"]
+
+
+def test_who_listens_is_shown(atomic: Atomic):
+    """With the one client that a token shows, and of many how many more."""
+    since = "2026-11-23T12:00:00.000Z"
+    rows = [{"actor": "reader (ana\x1b)", "since": since, "client": "shop"}]
+    rows += [{"actor": f"bob{number}", "since": since} for number in range(11)]
+    lines = atomic("status", answers=[answer({"listeners": rows})]).stdout.splitlines()[1:]
+    assert lines[:2] == [
+        "reader (ana\\u001b) listens since 2026-11-23 12:00:00Z, of shop alone",
+        "bob0 listens since 2026-11-23 12:00:00Z",
+    ]
+    assert lines[10:] == ["2 more listen"]
