@@ -23,6 +23,7 @@ from tui.boards.hosts import waits_in_short, waits_in_words
 from tui.boards.looking import Looking
 from tui.boards.looks import LOOKS, SHAPES, glyph
 from tui.boards.notices import in_words
+from tui.boards.presence import act_on_run, presence
 from tui.boards.selection import Selection
 from tui.data.hosts import standing_still
 from tui.data.inputs import LinkState
@@ -36,6 +37,8 @@ from tui.text.sanitize import clip, width
 
 COUNTED = (State.RUNNING, State.BACKING_OFF, State.WAITING)
 RESTART_TOLD_S = 60.0
+BETWEEN_CELLS = 2
+"""At least, of what stands at the left of a line and at its right."""
 HINTS = {"help": "keys", "filter": "filter", "open": "opens"}
 """What somebody is told who has not asked for help yet."""
 COUNTED_MAX = 10_000
@@ -58,11 +61,15 @@ class Shown(NamedTuple):
     commands: Sequence[Command]
     cells: int
     """So many are there for a line."""
+    actor: str = ""
+    """The name under which this dashboard acts and listens."""
 
 
 def top(it: Shown, seen: Seen, badges: Sequence[str]) -> list[Line]:
     """Health, and the boards."""
-    return [health(it.store, seen, it.cells), tabs(it, badges)]
+    left, right = health(it.store, seen, it.cells)
+    room = it.cells - sum(width(piece.text) for piece in (*left, *right)) - BETWEEN_CELLS
+    return [(left, [*presence(it.store, it.actor, room), *right]), tabs(it, badges)]
 
 
 def health(store: Store, seen: Seen, cells: int = 0) -> Line:
@@ -359,8 +366,10 @@ def _run_status(it: Shown) -> list[Piece]:
         Piece(f" Runs {SHAPES.into} ", "dim", "app.cmd('back')"),
         Piece(f"{run.workflow} {short_id(run.id)}  ", "strong"),
         Piece(*_tree_state(tree)),
-        Piece(f"  {ended}/{len(tree.steps)} steps  {tried}", "plain"),
     ]
+    if acted := act_on_run(it.store, run_id, short=it.cells < REASON_FROM_COLUMNS):
+        pieces.append(Piece(f"  {acted}", "strong"))
+    pieces.append(Piece(f"  {ended}/{len(tree.steps)} steps  {tried}", "plain"))
     if run.generation > 1:
         pieces.append(Piece(f"  generation {run.generation}", "plain"))
     if run.dismissed:

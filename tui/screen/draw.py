@@ -175,7 +175,8 @@ class Drawing:
 
     def _shown(self, rows: Selection) -> Shown:
         stage = self._stage
-        return Shown(stage.looking, stage.store, rows, self._commands, self._app.size.width)
+        cells, actor = self._app.size.width, stage.options.actor or ""
+        return Shown(stage.looking, stage.store, rows, self._commands, cells, actor)
 
     def draw_bars(self, rows: Selection, told: Part) -> None:
         """What is above and below it. `told`: for a moment."""

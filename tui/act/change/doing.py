@@ -11,9 +11,10 @@ from typing import NamedTuple
 import anyio
 
 from engine.client import Action, AtomicError, Refused
-from tui.act.change.targets import PAST, Given, Target, after_text, left_to_do, refusal, who_acted
+from tui.act.change.targets import Given, Target, after_text, left_to_do, refusal, who_acted
 from tui.act.stage import Stage
 from tui.boards.cells import PAUSING
+from tui.boards.presence import PAST
 from tui.data.model import State
 
 EVENT_COMES_S = 0.25

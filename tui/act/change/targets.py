@@ -7,34 +7,16 @@ by the engine (409) instead of being overrun.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from itertools import islice
 from typing import Any, NamedTuple
 
 from engine.client import Action, ProblemError
-from engine.shown import times
 from engine.wire import FITS, ActionAnswer, PauseReason, Problem
-from engine.wire.events import Acted
+from tui.boards.presence import act_text, last_act
 from tui.data.model import GOES_ON, Run, State, Step, short_id
 from tui.data.store import Store
 from tui.keys import Command
 from tui.text import sanitize
 
-ACTED_LATELY_MS = 60_000
-"""What somebody did to a run before that is not why it has moved on."""
-EVENTS_LOOKED_AT = 2_000
-PAST: dict[str, str] = {
-    Action.RETRY: "retried",
-    Action.PAUSE: "paused",
-    Action.RESUME: "resumed",
-    Action.CANCEL: "cancelled",
-    Action.RERUN: "running again",
-    Action.DISMISS: "dismissed",
-    Action.UNDISMISS: "back on the list",
-    Action.RETARGET: "retargeted",
-    Action.SET_RESULT: "result set",
-    Action.SKIP: "skipped",
-}
-"""What has become of something by an action."""
 NAMED_MAX = 5
 """More steps than these are counted."""
 
@@ -185,16 +167,8 @@ def who_acted(store: Store, target: Target) -> str:
     """`retried by ana 0.4s ago`: what somebody has just done to a target, as the events tell;
     empty: nobody has, or that has not been told."""
     about = (target.step_id, target.run_id)
-    for event in islice(reversed(store.events), EVENTS_LOOKED_AT):
-        passed = store.time.now_ms() - event.at
-        if passed > ACTED_LATELY_MS:
-            break
-        fact = event.fact
-        if isinstance(fact, Acted) and fact.run_id == target.run_id and fact.step_id in about:
-            word = sanitize.safe(fact.action or "")
-            done = PAST.get(word, word)
-            return f"{done} by {fact.actor or 'somebody'} {times.took(max(0.0, passed))} ago"
-    return ""
+    event = last_act(store, lambda it, _: it.run_id == target.run_id and it.step_id in about)
+    return "" if event is None else act_text(store, event)
 
 
 def _by_whom(store: Store, target: Target) -> str:
