@@ -3,10 +3,11 @@
 An attempt takes a place when its request leaves and gives it back when the request ends. It has
 none while a post of it hangs: what it waits for may need it, so workflows and steps cannot lock
 each other out. When none hangs any more it has one again, also beyond the limit: nobody fails for
-it, and nothing begins before there are fewer. Who finds no place queues for its host, and is
-offered one that is free: clients take turns, and each is served first come first served. What has
-begun goes before what has not: of a client's eight places seven go to steps of workflows under way,
-while any of them waits, and one to a new run.
+it, and nothing begins before there are fewer. Beyond its client's own it counts for that alone.
+
+Who finds no place queues for its host, and is offered one that is free: clients take turns, and
+each is served first come first served. What has begun goes before what has not: of a client's eight
+places seven go to steps of workflows under way, while any of them waits, and one to a new run.
 
 A client may have a limit of its own (`in_flight_max`). One that is at it keeps its turn at each
 host and is passed over, and those of other clients that wait behind it are served.
@@ -65,11 +66,13 @@ class _Queue:
 class ClientCalls:
     """What is in flight of one client that has a limit for it."""
 
-    __slots__ = ("hanging", "in_flight", "most", "passed_over")
+    __slots__ = ("beyond", "hanging", "in_flight", "most", "passed_over")
 
     def __init__(self, most: int) -> None:
         self.most = most
         self.in_flight = 0
+        self.beyond = 0
+        """Of these: they have no place at their host (`hanging.py`)."""
         self.hanging = 0
         """Beside those: attempts that have given their place up (`hanging.py`)."""
         self.passed_over: dict[tuple[OffersPlaces, str], None] = {}
@@ -98,6 +101,8 @@ class HasCalls(Protocol):
     calls: ClientCalls | None
     is_hanging: bool
     """It has given its place up while a post of it hangs."""
+    is_beyond: bool
+    """It counts for its client alone."""
 
 
 class LimitedCalls:
@@ -153,6 +158,7 @@ class LimitedCalls:
                     its_calls.hanging += 1
                 else:
                     its_calls.in_flight += 1
+                    its_calls.beyond += call.is_beyond
 
     @property
     def some_passed_over(self) -> bool:

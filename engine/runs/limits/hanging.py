@@ -3,6 +3,10 @@
 Each keeps its connection to its endpoint, so their number is bounded too: in all, and for a client
 that has an `in_flight_max`. One beyond keeps its place until there is room, or until it is sent
 home (`runs/home.py`).
+
+One whose posts hang no more counts again, and those of one client may do so in one moment. What is
+then beyond its client's limit counts for the client alone, or a few clients would fill a host with
+what each of them may not have; it keeps its room here, so that what is open stays bounded.
 """
 
 from __future__ import annotations
@@ -31,6 +35,8 @@ class Hanging:
         self.most = most
         self.of_client_max = max(1, min(most, at_host) // OF_A_CLIENT)
         self.count = 0
+        self.beyond = 0
+        """Beside those: they work, and count for their client alone."""
         self.kept: dict[MayHang, None] = {}
         """Whose posts hang too, and who have their places all the same; in their order."""
         self.freed: Callable[[], None] = _nobody
@@ -38,8 +44,8 @@ class Hanging:
 
     def has_room(self, calls: ClientCalls | None) -> bool:
         """Whether one more may, as far as its client goes too."""
-        has_left = self.count < self.most
-        return has_left and (calls is None or calls.hanging < self.of_client_max)
+        has_left = self.count + self.beyond < self.most
+        return has_left and (calls is None or calls.hanging + calls.beyond < self.of_client_max)
 
     def is_short(self, calls: ClientCalls | None) -> bool:
         """Whether one keeps its place for want of such room."""
@@ -62,6 +68,20 @@ class Hanging:
             calls.hanging -= 1
         if self.kept:
             self.freed()
+
+    def come_back(self, calls: ClientCalls) -> None:
+        """One hangs no more, and works beyond the limit of its client."""
+        self.count -= 1
+        calls.hanging -= 1
+        self.beyond += 1
+        calls.beyond += 1
+
+    def hang_again(self, calls: ClientCalls) -> None:
+        """One of those hangs: it has its room."""
+        self.beyond -= 1
+        calls.beyond -= 1
+        self.count += 1
+        calls.hanging += 1
 
     def next(self) -> MayHang | None:
         """Who of those that kept their places may give it up now."""

@@ -36,6 +36,8 @@ class HasPlaces(RampCall, Protocol):
     """Under which limit of its client that counts; None: under none."""
     is_hanging: bool
     """It has given its place up while a post of it hangs."""
+    is_beyond: bool
+    """It has none at its host, and counts for its client alone: beyond the limit of that."""
     has_hung: bool
     """It did so at any time."""
     is_on_ramp: bool
@@ -178,6 +180,12 @@ class AttemptPlaces:
         if request.host is None or request.is_hanging:
             return
         request.has_hung = True
+        if request.is_beyond:
+            assert request.calls is not None
+            request.is_beyond, request.is_hanging = False, True
+            self.hanging.hang_again(request.calls)
+            self.at_hosts.call_of_limited_ends(request.calls)
+            return
         if not self.hanging.enter(request.calls):
             self.hanging.kept[request] = None
             return
@@ -187,17 +195,22 @@ class AttemptPlaces:
         self._leave_host(request.host, request, request.calls, answered=True)
 
     def no_post_hangs(self, request: HasPlaces) -> None:
-        """None of its posts hangs any more: it counts again, also beyond a limit."""
+        """None of its posts hangs any more: it counts again, also beyond a limit; where that is its
+        client's, for the client alone."""
         if self.hanging.kept:
             self.hanging.kept.pop(request, None)
         if not request.is_hanging:
             return
         assert request.host is not None
-        request.is_hanging = False
-        self.hanging.leave(request.calls)
-        self.at_hosts.take_back(request.host)
-        if request.calls is not None:
-            request.calls.in_flight += 1
+        request.is_hanging, calls = False, request.calls
+        if calls is not None and calls.is_full:
+            request.is_beyond = True
+            self.hanging.come_back(calls)
+        else:
+            self.hanging.leave(calls)
+            self.at_hosts.take_back(request.host)
+        if calls is not None:
+            calls.in_flight += 1
 
     def let_kept_go(self) -> None:
         """Who has kept its place although a post of it hangs gives it up, as far as there is room
@@ -222,6 +235,12 @@ class AttemptPlaces:
             if request.is_hanging:
                 request.is_hanging = False
                 self.hanging.leave(calls)
+            elif request.is_beyond:
+                assert calls is not None
+                request.is_beyond = False
+                self.hanging.hang_again(calls)
+                self.hanging.leave(calls)
+                self.at_hosts.call_of_limited_ends(calls)
             else:
                 if self.hanging.kept:
                     self.hanging.kept.pop(request, None)
@@ -255,6 +274,8 @@ class AttemptPlaces:
             return False
         if calls is not None and calls.is_full and calls.passed_over:
             return True
+        if request.is_beyond:
+            return False
         if its.in_flight >= its.in_flight_max:
             return True
         return host in queued and not its.has_room(host) and its.waits_for(host) is WaitsFor.PLACE

@@ -40,9 +40,9 @@ class Request(Occupant):
 
     __slots__ = (
         "_deadlines", "_left_s", "_none_waits", "_stops", "_timeout_s", "_waiting", "began_at",
-        "calls", "closed", "drained", "flow", "has_hung", "host", "is_hanging", "is_on_ramp",
-        "left", "live", "look_at", "number", "posts", "refused_unread", "scope", "sent_home",
-        "step_id", "timer", "workflow_host",
+        "calls", "closed", "drained", "flow", "has_hung", "host", "is_beyond", "is_hanging",
+        "is_on_ramp", "left", "live", "look_at", "number", "posts", "refused_unread", "scope",
+        "sent_home", "step_id", "timer", "workflow_host",
     )  # fmt: skip
 
     def __init__(self, number: int, deadlines: Deadlines, live: RunUnderWay, step_id: str) -> None:
@@ -50,7 +50,7 @@ class Request(Occupant):
         self.number = number
         self.host: str | None = None
         self.calls: ClientCalls | None = None
-        self.is_hanging = self.has_hung = False
+        self.is_hanging = self.is_beyond = self.has_hung = False
         self.is_on_ramp = False
         self.workflow_host: str | None = None
         self.flow: AttemptFlow | None = None

@@ -38,6 +38,10 @@ SHARED = _HANGING + "test_a_client_with_a_limit_leaves_others_room_to_hang"
 CLOSED = _HANGING + "test_a_cancelled_call_counts_and_is_closed_when_others_wait"
 GRACE = _HANGING + "test_a_cancelled_call_has_its_grace_and_what_came_of_it_is_told"
 LATE_COUNTS = _HANGING + "test_a_cancelled_step_counts_while_its_post_hangs"
+_BEYOND = "tests/runs/limits/test_beyond.py::"
+BEYOND_CLIENT = _BEYOND + "test_who_counts_again_beyond_its_client_takes_no_place_of_others"
+NO_CALL_MORE = _BEYOND + "test_who_counts_for_its_client_alone_is_no_call_more"
+WAITS_AGAIN = _BEYOND + "test_one_beyond_its_clients_limit_may_wait_again"
 BEYOND = (
     "tests/runs/limits/test_concurrency.py::test_a_host_is_served_that_ended_all_beyond_the_limit"
 )
@@ -122,7 +126,7 @@ def poster_not_counted(bug: Planting) -> None:
 
 @plant("one whose post was answered does not count again", by=(PROPERTY,), test=COUNTS_AGAIN)
 def answered_function_not_counted(bug: Planting) -> None:
-    bug.rewrite(AttemptPlaces.no_post_hangs, "request.calls.in_flight += 1", "pass")
+    bug.rewrite(AttemptPlaces.no_post_hangs, "calls.in_flight += 1", "pass")
 
 
 @plant("who waits for a step of another's keeps its place", by=(PROPERTY,), test=OTHER_BRANCH)
@@ -133,12 +137,31 @@ def place_kept_for_anothers_step(bug: Planting) -> None:
 
 @plant("any number of functions hang uncounted", by=(PROPERTY,), test=SO_MANY)
 def hanging_without_end(bug: Planting) -> None:
-    bug.rewrite(Hanging.has_room, "self.count < self.most", "True")
+    bug.rewrite(Hanging.has_room, "self.count + self.beyond < self.most", "True")
 
 
 @plant("one client takes all the room for functions that hang", by=(PROPERTY,), test=SHARED)
 def hanging_room_of_one(bug: Planting) -> None:
-    bug.rewrite(Hanging.has_room, "calls.hanging < self.of_client_max", "True")
+    bug.rewrite(Hanging.has_room, "calls.hanging + calls.beyond < self.of_client_max", "True")
+
+
+@plant("a few clients fill a host with what each may not have", by=(PROPERTY,), test=BEYOND_CLIENT)
+def beyond_its_client_fills_host(bug: Planting) -> None:
+    bug.rewrite(AttemptPlaces.no_post_hangs, "calls is not None and calls.is_full", "False")
+
+
+@plant("what counts for its client alone is bounded by nothing", by=(PROPERTY,), test=NO_CALL_MORE)
+def beyond_without_end(bug: Planting) -> None:
+    bug.rewrite(Hanging.has_room, "self.count + self.beyond", "self.count")
+    bug.rewrite(Hanging.come_back, "calls.beyond += 1", "pass")
+    bug.rewrite(Hanging.hang_again, "calls.beyond -= 1", "pass")
+
+
+@plant("one beyond its client's limit that waits again keeps the client's place", by=(PROPERTY,),
+       test=WAITS_AGAIN)  # fmt: skip
+def beyond_waits_and_counts(bug: Planting) -> None:
+    its = "self.at_hosts.call_of_limited_ends(request.calls)"
+    bug.rewrite(AttemptPlaces.post_hangs, its, "pass")
 
 
 @plant("room for functions that hang is offered to nobody", by=(PROPERTY,), test=KEPT)
