@@ -191,7 +191,11 @@ class Place:
 
     def waits(self) -> None:
         """No request is under way on it, from now on."""
-        self.stand_in(self._group.waiting)
+        if self.queue is None and not self.gave_way:  # nearly always: without one call more
+            self.queue = queue = self._group.waiting
+            queue[self] = next(self._crowd.order)
+        else:
+            self.stand_in(self._group.waiting)
 
     def stalls(self) -> None:
         """One is, and it is the client that is waited for."""
