@@ -13,7 +13,7 @@ from engine.core.failure import (
     last_text,
     why_text,
 )
-from engine.core.filter import ABOUT, IS_WORDS, BadFilter, parse
+from engine.core.filter import ABOUT, IS_WORDS, BadFilter, Term, parse
 from engine.core.model import DelayBy, PauseReason
 from engine.core.outcome import CallError
 from engine.core.retry import RetryPolicy
@@ -175,6 +175,7 @@ __all__ = [
     "StoreStatus",
     "Submission",
     "SubmitOptions",
+    "Term",
     "WaitRow",
     "WhoAmI",
     "declares_json",

@@ -56,6 +56,8 @@ def _open(stage: Stage, _: str) -> None:
             job = next((job for job in store.jobs if job.id == row_id), None)
             if job is not None:
                 list_runs(stage, job.q)
+        case _ if stage.looking.toggles_rest(row_id):
+            stage.redraw()
         case _:
             _answer(stage, "")
 
@@ -79,8 +81,10 @@ def _problem(by: int) -> Does:
         found = stage.looking.problem(rows.ids, rows.cursor, by)
         if found is None:
             stage.tell("no step failed, is failing or paused")
-        else:
-            rows.move_to_id(found)
+            return
+        if found not in rows.ids:  # it was folded
+            stage.redraw()
+        rows.move_to_id(found)
 
     return does
 

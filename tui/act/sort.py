@@ -15,12 +15,14 @@ def _filter(stage: Stage, text: str) -> None:
     if text:
         filter_by(stage, text)
     else:
-        stage.ask(TypedLine("filter", stage.looking.filter), lambda typed: filter_by(stage, typed))
+        kind = "steps" if stage.looking.view == "run" else "filter"
+        stage.ask(TypedLine(kind, stage.looking.filter), lambda typed: filter_by(stage, typed))
 
 
 def filter_by(stage: Stage, text: str) -> None:
     """List other rows; what is wrong with the filter is said."""
-    if (fault := query.fault(text)) is not None:
+    find_fault = query.steps_fault if stage.looking.view == "run" else query.fault
+    if (fault := find_fault(text)) is not None:
         stage.tell(fault.detail, "alarm")
         return
     stage.looking.filter_by(text)

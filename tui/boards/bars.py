@@ -362,7 +362,11 @@ def _run_status(it: Shown) -> list[Piece]:
     ended = sum(step.ended for step in tree.steps.values())
     tries = sum(step.attempts for step in tree.steps.values())
     tried = "1 try" if tries == 1 else f"{tries} tries"
+    q, found = it.looking.filter, it.looking.found
+    told = f" filter {q} · {found:,} of {len(tree.steps):,} steps "
+    filtered = [Piece(told, "strong")] if q else []
     pieces = [
+        *filtered,
         Piece(f" Runs {SHAPES.into} ", "dim", "app.cmd('back')"),
         Piece(f"{run.workflow} {short_id(run.id)}  ", "strong"),
         Piece(*_tree_state(tree)),

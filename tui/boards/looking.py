@@ -14,9 +14,10 @@ from msgspec import Struct, field
 
 from tui.boards import steptree
 from tui.boards.cells import Seen
-from tui.boards.sorting import UPWARDS
-from tui.boards.steptree import TreeLine
+from tui.boards.sorting import SORTS, UPWARDS
+from tui.boards.steptree import REST, Arranged, TreeLine
 from tui.data.feed import Board
+from tui.data.filter import step_filter
 from tui.data.model import Step
 from tui.data.store import Store
 from tui.data.tree import Tree
@@ -63,7 +64,11 @@ class Looking(Struct, kw_only=True):
     landing: str | None = None
     """The step to go to when the run has been read."""
     collapsed: set[str] = field(default_factory=set)
+    listed: set[str] = field(default_factory=set)
+    """Steps whose many children all have lines of their own."""
     has_chart: bool = True
+    found: int = 0
+    """So many of its steps its filter finds; those above them have lines too."""
     lines: dict[str, TreeLine] = field(default_factory=dict)
     """The run as it was laid out last, by the ids of its lines."""
 
@@ -127,7 +132,7 @@ class Looking(Struct, kw_only=True):
 
     def filter_by(self, text: str) -> None:
         """List other rows of this view; going back takes the filter away again."""
-        before = self.before_typed.setdefault(self.view, self.filters[self.view])
+        before = self.before_typed.setdefault(self.view, self.filter)
         self.filters[self.view] = text.strip()
         if self.filters[self.view] == before:
             del self.before_typed[self.view]
@@ -178,7 +183,9 @@ class Looking(Struct, kw_only=True):
         """Have a run open, at one of its steps; `go` looks at it."""
         self.run_id = run_id
         self.landing = self.opened_at = step_id
-        self.collapsed, self.lines = set(), {}
+        self.collapsed, self.listed, self.lines = set(), set(), {}
+        self.filters.pop("run", None)
+        self.before_typed.pop("run", None)
 
     def land(self, ids: Sequence[str], tree: Tree | None) -> str | None:
         """The step to go to now, once: as soon as it is there."""
@@ -192,8 +199,17 @@ class Looking(Struct, kw_only=True):
 
     def lay_out(self, tree: Tree | None) -> None:
         """The open run is this now."""
-        found = [] if tree is None else steptree.lines(tree, self.collapsed, self.opened_at)
+        how = self._arranged()
+        found = [] if tree is None else steptree.lines(tree, how)
+        if tree is not None and how.keeps is not None:
+            self.found = sum(map(how.keeps, tree.steps.values()))
         self.lines = {line.id: line for line in found}
+
+    def _arranged(self) -> Arranged:
+        key, down = self.sorted_by.get("run", ("", False))
+        keeps = step_filter(self.filters.get("run", ""))
+        by = SORTS["run"].get(key)
+        return Arranged(self.collapsed, self.listed, self.opened_at, keeps, by, down)
 
     def step(self, line_id: str | None) -> Step | None:
         """The step of a line of the open run."""
@@ -201,16 +217,28 @@ class Looking(Struct, kw_only=True):
         return None if line is None else line.step
 
     def problem(self, ids: Sequence[str], at: int, by: int) -> str | None:
-        """The next line in this direction whose step failed, is failing or paused."""
+        """The next line in this direction whose step failed, is failing or paused, and not for
+        another one below it. Where those that are folded have one, they are listed."""
         for step in range(1, len(ids) + 1):
             found = self.step(row_id := ids[(at + by * step) % len(ids)])
-            if found is not None and found.is_problem:
+            if found is not None and found.is_problem and found.cause_id is None:
                 return row_id
+            line = self.lines.get(row_id)
+            if line is not None and line.rest is not None and line.collapsed:
+                inside = line.rest.problem
+                if inside is not None:
+                    self.toggles_rest(row_id)
+                    return inside.id
         return None
 
     def collapse(self, line_id: str | None) -> str | None:
         """Hide what is below a line; where nothing is, returns the step above, to go there."""
         line = self.lines.get(line_id or "")
+        if line is not None and line.rest is not None:
+            if not line.collapsed:
+                self.toggles_rest(line.id)
+                return None
+            return line.id.removesuffix(REST)
         if line is None or line.step is None:
             return None
         if line.children and not line.collapsed:
@@ -219,8 +247,19 @@ class Looking(Struct, kw_only=True):
         return line.step.parent_id
 
     def expand(self, line_id: str | None) -> None:
-        """Show again what is below a line."""
+        """Show again what is below a line, and list what it stands for."""
+        line = self.lines.get(line_id or "")
+        if line is not None and line.rest is not None and line.collapsed:
+            self.toggles_rest(line.id)
         self.collapsed.discard(line_id or "")
+
+    def toggles_rest(self, line_id: str) -> bool:
+        """Whether a line stands for many steps: lists them below it, or folds them again."""
+        line = self.lines.get(line_id)
+        if line is None or line.rest is None:
+            return False
+        self.listed ^= {line_id.removesuffix(REST)}
+        return True
 
     def toggle_chart(self) -> None:
         """The chart, or the times of the attempts in its place."""

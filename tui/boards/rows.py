@@ -12,10 +12,12 @@ from tui.boards.by_hand import hand_note, hand_sign
 from tui.boards.cells import Cell, Column, Seen
 from tui.boards.looking import Looking
 from tui.boards.looks import LOOKS, SHAPES, glyph
+from tui.boards.rest import Rest, median_text, rest_in_short, rest_name
 from tui.boards.steptree import TreeLine
 from tui.data.model import Happening, Step, short_id
 from tui.data.store import Store
 from tui.text import fmt
+from tui.text.sanitize import width
 
 EVENTS_SHOWN_MAX = 1_000
 CHART_FROM_CELLS = 60
@@ -126,23 +128,24 @@ class BoardRows:
 
     # -- a run ---------------------------------------------------------------------------------
 
-    def draw_run(self, columns: Sequence[Column], width: int) -> None:
-        """Lay the run out that is open."""
+    def draw_run(self, columns: Sequence[Column], cells_wide: int, *, ids: bool = True) -> None:
+        """Lay the run out that is open. Without `ids` only what moves with time."""
         tree = self._store.trees.get(self.looking.run_id or "")
-        self.looking.lay_out(tree)
+        if ids or not self.looking.lines:
+            self.looking.lay_out(tree)
         if tree is None:
             self._span = None
             return
-        sized = {column.key: cells for column, cells in boards.layout(columns, width - 2)}
+        sized = {column.key: cells for column, cells in boards.layout(columns, cells_wide - 2)}
         self._chart_cells = sized.get("chart", 0)
         self._span = steptree.span_of(tree, self.seen.now_ms)
         self.chart_head = steptree.axis(self._span, self._chart_cells)
 
     def _line_cells(self, line: TreeLine) -> dict[str, Cell]:
-        if line.step is None:
-            rest = steptree.rest_text(line.rest)
-            return {"tree": ((line.prefix, "dim"), (rest, "plain"))}
+        if line.rest is not None:
+            return self._rest_cells(line, line.rest)
         step = line.step
+        assert step is not None
         began = step.tries[0].started_at if step.tries else None
         return {
             "tree": self._tree_cell(line, step),
@@ -151,6 +154,18 @@ class BoardRows:
             "chart": self._chart(step),
             "began": boards.time_cell(began, self.seen),
             "ended": boards.time_cell(step.ended_at, self.seen),
+        }
+
+    def _rest_cells(self, line: TreeLine, rest: Rest) -> dict[str, Cell]:
+        sign = SHAPES.folded if line.collapsed else SHAPES.arrow_down
+        chart = " "
+        for part in rest_in_short(rest, self.seen):
+            if width(chart) + width(part) + 1 <= self._chart_cells:
+                chart += f" {part} "
+        return {
+            "tree": ((line.prefix, "dim"), (f"{sign} ", "dim"), (rest_name(rest), "plain")),
+            "next": (median_text(rest), "dim"),
+            "chart": (chart, "dim"),
         }
 
     def _tree_cell(self, line: TreeLine, step: Step) -> Cell:

@@ -3,18 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, TypeVar
 
 from tui.boards import cells as boards
 from tui.boards import hosts
-from tui.data.model import Cause, ms_of
+from tui.boards.rest import took_ms
+from tui.data.model import Cause, Step, ms_of
 
+T = TypeVar("T")
 By = Callable[[Any], Any]
 """From a row to what it is sorted by; None comes last, whichever way."""
 
 
 def _cause_host(cause: Cause) -> str | None:
     return None if cause.at is None else cause.at.host
+
+
+def _took(step: Step) -> tuple[bool, float] | None:
+    """What has not ended goes on longer than what has, from the one that began first."""
+    if (took := took_ms(step)) is not None:
+        return False, took
+    return (True, -float(step.tries[0].started_at)) if step.tries else None
 
 
 SORTS: dict[str, dict[str, By]] = {
@@ -41,15 +50,15 @@ SORTS: dict[str, dict[str, By]] = {
         "skipped": lambda job: sum(job.skipped.values()),
         "began": lambda job: ms_of(job.started_at),
     },
+    "run": {"tree": lambda step: step.label, "try": lambda step: step.attempts, "next": _took},
 }
 FIXED = {
     "runs": "runs are sorted by when they were submitted; filter instead",
     "retries": "retries are always sorted by when they are due",
     "events": "events are always the newest first",
-    "run": "steps are in the order in which they were posted",
 }
 """Why other boards are not sorted otherwise."""
-UPWARDS = frozenset({"cause", "host", "what", "state", "action"})
+UPWARDS = frozenset({"tree", "cause", "host", "what", "state", "action"})
 """Words are sorted from A on at first, figures from the largest."""
 
 
@@ -57,7 +66,13 @@ def ordered(
     row_ids: Iterable[str], row_of: Callable[[str], Any], by: By, *, down: bool
 ) -> list[str]:
     """The rows sorted; equal ones stay as they were."""
-    found = [(by(row), row_id) for row_id in row_ids if (row := row_of(row_id)) is not None]
+    rows = [(row, row_id) for row_id in row_ids if (row := row_of(row_id)) is not None]
+    return [row_id for _, row_id in sort_rows(rows, lambda each: by(each[0]), down=down)]
+
+
+def sort_rows(rows: Iterable[T], by: By, *, down: bool) -> list[T]:
+    """The same of rows themselves."""
+    found = [(by(row), row) for row in rows]
     known = [each for each in found if each[0] is not None]
     known.sort(key=lambda each: each[0], reverse=down)
-    return [row_id for _, row_id in known] + [row_id for value, row_id in found if value is None]
+    return [row for _, row in known] + [row for value, row in found if value is None]

@@ -1,18 +1,19 @@
 """A run's steps as the lines of a tree, with a chart of their attempts in time.
 
 A line is known by the step it shows; what is collapsed is left out, and a fan-out of many is folded
-into the steps that need looking at and one line for the rest.
+into the steps that need looking at and one line for the rest, which lists them when it is opened.
 """
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Collection, Iterable, Mapping
-from typing import NamedTuple
+from collections.abc import Callable, Collection, Mapping
+from typing import Any, NamedTuple
 
 from engine.shown import times
 from tui.boards.cells import HELD, NONE, WAITS, Part, Seen, due_cell
-from tui.boards.looks import SHAPES, glyph
+from tui.boards.looks import SHAPES
+from tui.boards.rest import Rest, rest_of
+from tui.boards.sorting import sort_rows
 from tui.data.model import Attempt, State, Step
 from tui.data.tree import Tree
 
@@ -31,52 +32,93 @@ class TreeLine(NamedTuple):
     """A line of the tree."""
 
     id: str
-    """The step's; of a folded rest its parent's with `+rest` behind it."""
+    """The step's; of many that are told in one line their parent's with `+rest` behind it."""
     step: Step | None
     prefix: str
     """The branches before it."""
     children: int
     collapsed: bool
-    rest: tuple[Step, ...] = ()
-    """The steps that this one line stands for."""
+    """What is below it, or what it stands for, has no lines now."""
+    rest: Rest | None = None
+    """The steps that this one line stands for, or tells of where they are listed below it."""
 
 
-def lines(tree: Tree, collapsed: Collection[str], asked: str | None = None) -> list[TreeLine]:
-    """The tree as lines, the root first. The step that was `asked` for has a line of its own."""
-    children: dict[str | None, list[Step]] = {}
+class Arranged(NamedTuple):
+    """What of a tree has lines, and in which order."""
+
+    collapsed: Collection[str] = ()
+    """Steps below which nothing is shown."""
+    listed: Collection[str] = ()
+    """Parents all of whose many children have lines of their own."""
+    asked: str | None = None
+    """A step that is never folded."""
+    keeps: Callable[[Step], bool] | None = None
+    """Which steps are looked for; those above them are shown too. None: all."""
+    by: Callable[[Step], Any] | None = None
+    """What children of one parent are sorted by; None: as they were recorded."""
+    down: bool = False
+
+
+AS_RECORDED = Arranged()
+REST = "+rest"
+
+
+def lines(tree: Tree, how: Arranged = AS_RECORDED) -> list[TreeLine]:
+    """The tree as lines, the root first."""
     known = tree.steps
-    never_folded = _path_to(asked, known)
-    for step in known.values():
-        parent = step.parent_id if step.parent_id in known else None
-        children.setdefault(parent, []).append(step)
+    children = _children(tree, how)
+    never_folded = _path_to(how.asked, known)
     found: list[TreeLine] = []
     # lines, the last one first, each with what the lines below it begin with
-    todo = [(_line(step, "", children, collapsed), "") for step in children.get(None, [])[::-1]]
+    todo = [(_line(step, "", children, how), "") for step in children.get(None, [])[::-1]]
     while todo:
         line, below = todo.pop()
         found.append(line)
         if line.step is None or line.collapsed:
             continue
-        shown, rest = _folded(children.get(line.id, []), never_folded)
-        if rest:
-            prefix = below + SHAPES.last
-            todo.append((TreeLine(f"{line.id}+rest", None, prefix, 0, False, tuple(rest)), ""))
-        for child in reversed(shown):
-            ends = child is shown[-1] and not rest
+        shown, rest = children.get(line.id, []), list[Step]()
+        if how.keeps is None:
+            shown, rest = _folded(shown, never_folded)
+        is_listed = line.id in how.listed
+        rows: list[Step | None] = [*shown, *([None] if rest else []), *(rest if is_listed else [])]
+        for at in range(len(rows) - 1, -1, -1):
+            child, ends = rows[at], at == len(rows) - 1
             prefix = below + (SHAPES.last if ends else SHAPES.branch)
-            under = below + ("   " if ends else SHAPES.pipe)
-            todo.append((_line(child, prefix, children, collapsed), under))
+            if child is None:
+                told = rest_of(rest, children[line.id])
+                todo.append((TreeLine(line.id + REST, None, prefix, 0, not is_listed, told), ""))
+            else:
+                under = below + ("   " if ends else SHAPES.pipe)
+                todo.append((_line(child, prefix, children, how), under))
     return found
 
 
+def _children(tree: Tree, how: Arranged) -> dict[str | None, list[Step]]:
+    """The steps below each step that have lines, in their order."""
+    known = tree.steps
+    kept: Collection[str] = known
+    if how.keeps is not None:
+        kept = {tree.run.id}
+        for step in known.values():
+            if step.id not in kept and how.keeps(step):
+                kept |= _path_to(step.id, known)
+    children: dict[str | None, list[Step]] = {}
+    for step in known.values():
+        if step.id in kept:
+            parent = step.parent_id if step.parent_id in known else None
+            children.setdefault(parent, []).append(step)
+    if how.by is not None:
+        for parent, steps in children.items():
+            children[parent] = sort_rows(steps, how.by, down=how.down)
+    return children
+
+
 def _line(
-    step: Step,
-    prefix: str,
-    children: dict[str | None, list[Step]],
-    collapsed: Collection[str],
+    step: Step, prefix: str, children: dict[str | None, list[Step]], how: Arranged
 ) -> TreeLine:
     own = len(children.get(step.id, ()))
-    return TreeLine(step.id, step, prefix, own, bool(own) and step.id in collapsed)
+    is_shut = bool(own) and step.id in how.collapsed and how.keeps is None
+    return TreeLine(step.id, step, prefix, own, is_shut)
 
 
 def _path_to(step_id: str | None, known: Mapping[str, Step]) -> set[str]:
@@ -97,16 +139,6 @@ def _folded(steps: list[Step], never: Collection[str]) -> tuple[list[Step], list
     ids = {step.id for step in worth[:SHOWN_OF_FOLDED]} | set(never)
     shown = [step for step in steps if step.id in ids]
     return shown, [step for step in steps if step.id not in ids]
-
-
-def rest_text(rest: Iterable[Step]) -> str:
-    """`ship ×4,792  ✓4,790 ↻2`: what a folded line stands for."""
-    steps = list(rest)
-    names = Counter(step.name for step in steps)
-    name, _ = names.most_common(1)[0]
-    states = Counter(step.state for step in steps)
-    counts = " ".join(f"{glyph(state)}{count:,}" for state, count in states.most_common())
-    return f"{name if len(names) == 1 else 'steps'} ×{len(steps):,}  {counts}"
 
 
 # -- the chart -------------------------------------------------------------------------------------

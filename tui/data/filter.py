@@ -1,17 +1,20 @@
 """The filter as it is typed: whether it makes sense, where it does not, and what could follow.
 
-The engine evaluates filters; this only reads them with the same parser, so that a mistake shows
-under the caret before anything is asked for.
+The engine evaluates filters of runs; this only reads them with the same parser, so that a mistake
+shows under the caret before anything is asked for. The steps of the open run are all here: which of
+them fit is found here, in the same language.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from operator import eq, gt, lt
 
 from msgspec import Struct
 
-from engine.wire import ABOUT, IS_WORDS, BadFilter, parse
+from engine.wire import ABOUT, IS_WORDS, BadFilter, Term, parse
+from tui.data.model import State, Step
 from tui.data.store import Store
 
 SUGGESTIONS_MAX = 8
@@ -47,6 +50,69 @@ def moves_with_time(text: str) -> bool:
 def is_empty(text: str) -> bool:
     """Whether a filter leaves everything."""
     return not text.strip()
+
+
+ABOUT_STEPS = ("is", "step", "host", "key", "try", "code", "error")
+"""What a filter of the steps of one run can ask for, beside a part of what is seen of them."""
+Fits = Callable[[Step], bool]
+
+
+def steps_fault(text: str) -> Fault | None:
+    """What is wrong with a filter of steps; None: nothing."""
+    if (found := fault(text)) is not None:
+        return found
+    for term in parse(text):
+        if term.field not in ("text", *ABOUT_STEPS):
+            known = ", ".join(f"{name}:" for name in ABOUT_STEPS)
+            told = f"`{term.field}:` is of runs. Of steps there are {known}."
+            return Fault(text.find(f"{term.field}:"), told)
+    return None
+
+
+def step_filter(text: str) -> Fits | None:
+    """Whether a step is one that is looked for; None: all are."""
+    if is_empty(text) or steps_fault(text) is not None:
+        return None
+    terms = [(_fits(term), term.negated) for term in parse(text)]
+    return lambda step: all(fits(step) is not negated for fits, negated in terms)
+
+
+def _fits(term: Term) -> Fits:
+    wanted = term.text.lower()
+    like = re.compile(".*".join(map(re.escape, wanted.split("*"))))
+    match str(term.field):
+        case "is":
+            return lambda step: _stands(step, wanted)
+        case "step":
+            return lambda step: like.fullmatch(step.name.lower()) is not None
+        case "host":
+            return lambda step: like.fullmatch(step.host.lower()) is not None
+        case "key":
+            return lambda step: like.fullmatch(step.step_key.lower()) is not None
+        case "try":
+            holds = {">": gt, "<": lt}.get(str(term.compare), eq)
+            return lambda step: holds(step.attempts, term.number)
+        case "code":
+            return lambda step: f"{step.http_status}".startswith(wanted.rstrip("x"))
+        case "error":
+            return lambda step: wanted in f"{step.excerpt or ''} {step.error or ''}".lower()
+        case _:
+            return lambda step: any(
+                wanted in it.lower()
+                for it in (step.label, step.id, step.excerpt or "", step.error or "")
+            )
+
+
+def _stands(step: Step, word: str) -> bool:
+    match word:
+        case "live":
+            return not step.ended
+        case "ended":
+            return step.ended
+        case "stuck":
+            return step.state in (State.FAILED, State.PAUSED)
+        case _:
+            return step.state == word
 
 
 def suggest(text: str, known: Mapping[str, Iterable[str]]) -> list[str]:

@@ -15,6 +15,7 @@ from tui.boards.bars import Shown
 from tui.boards.cells import Cell, Column, Part, Piece
 from tui.boards.held import holds_on
 from tui.boards.notices import Viewed, notice
+from tui.boards.rest import rest_lines
 from tui.boards.rows import RUN, RUN_PLAIN, RUN_TIMES, BoardRows
 from tui.boards.run.detail import inspector
 from tui.boards.selection import Selection
@@ -64,7 +65,7 @@ class Drawing:
         grid.show_order(looking.order)
         self._rows.seen_now()
         if looking.view == "run":
-            self._lay_out_run(grid)
+            self._lay_out_run(grid, ids=ids)
         if ids and not self._keeps_rows():
             self._set_rows(grid)
         else:
@@ -109,13 +110,13 @@ class Drawing:
         turning = looking.is_turning and self._stage.store.listing("runs").total is None
         return turning and looking.view == "runs"
 
-    def _lay_out_run(self, grid: Grid) -> None:
+    def _lay_out_run(self, grid: Grid, *, ids: bool) -> None:
         columns: tuple[Column, ...] = RUN_TIMES
         if self._stage.looking.has_chart:
             columns = RUN if self._app.size.width >= CHART_CELLS_MIN else RUN_PLAIN
         if columns != grid.columns:
             grid.show_columns(columns)
-        self._rows.draw_run(columns, grid.size.width)
+        self._rows.draw_run(columns, grid.size.width, ids=ids)
         grid.set_title("chart", self._rows.chart_head)
 
     def _tell_why(self, grid: Grid) -> None:
@@ -155,6 +156,10 @@ class Drawing:
                 roomy=roomy, moves=moves, holds=holds, cause=cause, answer=answer,
                 releasing_takes=releasing_takes(self._stage.store.status),
             )  # fmt: skip
+        line = looking.lines.get(rows.cursor_id or "")
+        if line is not None and line.rest is not None:
+            is_open = not line.collapsed
+            lines = list(rest_lines(line.rest, self._rows.seen, cells, is_open=is_open))
         shown.show(lines)
 
     def _lay_out_drawer(self, drawer: Lines, rows: int, *, beside: bool) -> None:

@@ -22,6 +22,7 @@ from tui.text.sanitize import clip, safe, width
 
 SIGNS = {
     "filter": " filter / ",
+    "steps": " steps / ",
     "command": " command : ",
     "retarget-from": " retarget from ",
     "retarget-to": " retarget to ",
@@ -29,6 +30,7 @@ SIGNS = {
 }
 EXAMPLES = {
     "filter": "is:stuck error:declined wf:order* host:… try:>3",
+    "steps": "is:failed step:ship* try:>3 error:declined or a part of what is seen",
     "command": "help",
     "retarget-from": "a URL, or what URLs begin with",
     "retarget-to": "what it stands for from now on",
@@ -38,6 +40,7 @@ THEME = "theme "
 """The command whose argument is one of a few."""
 ENTER_DOES = {
     "filter": "lists",
+    "steps": "lists those",
     "command": "does it",
     "retarget-from": "asks to which",
     "retarget-to": "says what would be moved",
@@ -161,7 +164,8 @@ class Prompt(Horizontal):
         self.post_message(self.Entered(event.value, "" if fault is None else fault.detail))
 
     def _fault(self, text: str) -> query.Fault | None:
-        return query.fault(text) if self.kind == "filter" else None
+        faults = {"filter": query.fault, "steps": query.steps_fault}
+        return faults[self.kind](text) if self.kind in faults else None
 
 
 def _last_term(text: str) -> int:

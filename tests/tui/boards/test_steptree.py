@@ -27,15 +27,16 @@ from tests.tui.support import (
 )
 from tui.boards.cells import Seen
 from tui.boards.looks import in_ascii
+from tui.boards.rest import rest_name
 from tui.boards.rows import GRIDS, BoardRows
 from tui.boards.steptree import (
     CHILDREN_SHOWN_MAX,
     SHOWN_OF_FOLDED,
+    Arranged,
     Span,
     axis,
     chart,
     lines,
-    rest_text,
     span_of,
     took_cell,
 )
@@ -99,16 +100,16 @@ def test_a_run_that_has_ended() -> None:
 def test_what_is_collapsed_is_left_out() -> None:
     """Its line says how many are below; a step without children cannot be shut."""
     tree = tree_of(fan_out())
-    names = [line.step.name for line in lines(tree, ()) if line.step]
+    names = [line.step.name for line in lines(tree) if line.step]
     assert names == ["fulfil", "charge_card", "ship", "label", "notify"]
-    shut = lines(tree, {SHIP, f"{RUN}-notify"})
+    shut = lines(tree, Arranged({SHIP, f"{RUN}-notify"}))
     assert [line.step.name for line in shut if line.step] == [
         "fulfil", "charge_card", "ship", "notify",
     ]  # fmt: skip
     assert [(line.children, line.collapsed) for line in shut] == [
         (3, False), (0, False), (1, True), (0, False),
     ]  # fmt: skip
-    (root,) = lines(tree, {RUN})
+    (root,) = lines(tree, Arranged({RUN}))
     assert (root.children, root.collapsed) == (3, True)
 
 
@@ -132,7 +133,7 @@ def wide(count: int) -> Tree:
 def test_a_wide_fan_out_is_folded() -> None:
     """Lines of their own have those that need a look, failed ones first; the rest is one line."""
     tree = wide(4_812)
-    found = lines(tree, ())
+    found = lines(tree)
     assert len(found) == 1 + SHOWN_OF_FOLDED + 1
     shown = [line.step for line in found[1:-1] if line.step]
     assert len(shown) == SHOWN_OF_FOLDED
@@ -142,8 +143,8 @@ def test_a_wide_fan_out_is_folded() -> None:
     rest = found[-1]
     assert (rest.id, rest.step, rest.prefix) == (f"{RUN}+rest", None, "└─ ")
     assert [line.prefix for line in found[1:-1]] == ["├─ "] * SHOWN_OF_FOLDED
-    assert rest_text(rest.rest) == "ship ×4,792  ✓4,790 ↻2"
-    assert in_ascii(rest_text(rest.rest)) == "ship x4,792  +4,790 r2"
+    assert rest_name(rest.rest) == "ship ×4,792  ✓4,790 ↻2"
+    assert in_ascii(rest_name(rest.rest)) == "ship x4,792  +4,790 r2"
 
 
 def test_a_step_that_was_asked_for_is_not_folded() -> None:
@@ -157,21 +158,21 @@ def test_a_step_that_was_asked_for_is_not_folded() -> None:
     rows.looking.open_run(RUN, below.id)
     rows.draw_run(GRIDS["run"], 80)
     assert rows.ids("run") == [RUN, f"{RUN}-s150", below.id, f"{RUN}+rest"]
-    assert rest_text(rows.looking.lines[f"{RUN}+rest"].rest) == "steps ×199  ✓199"
+    assert rest_name(rows.looking.lines[f"{RUN}+rest"].rest) == "steps ×199  ✓199"
 
 
 def test_nothing_to_look_at_is_one_line() -> None:
     """All done, or none begun: the fan-out is told in one line, the last below its step."""
     steps = [step_row(f"ship{n}", "completed", parent=RUN, ended=1) for n in range(200)]
-    found = lines(tree_of(tree_read(step_row(), *steps)), ())
+    found = lines(tree_of(tree_read(step_row(), *steps)))
     assert len(found) == 2
-    assert (found[1].prefix, rest_text(found[1].rest)) == ("└─ ", "steps ×200  ✓200")
+    assert (found[1].prefix, rest_name(found[1].rest)) == ("└─ ", "steps ×200  ✓200")
 
 
 def test_a_fan_out_that_fits_is_not_folded() -> None:
     """Fifty lines can be scrolled."""
     steps = [step_row(f"s{n}", "completed", parent=RUN) for n in range(CHILDREN_SHOWN_MAX)]
-    found = lines(tree_of(tree_read(step_row(), *steps)), ())
+    found = lines(tree_of(tree_read(step_row(), *steps)))
     assert len(found) == 1 + CHILDREN_SHOWN_MAX
     assert [line.prefix for line in found[-2:]] == ["├─ ", "└─ "]
 
@@ -181,20 +182,20 @@ def test_the_rest_stands_in_the_grid() -> None:
     store = store_at()
     steps = [step_row(f"s{n}", "completed", parent=RUN) for n in range(60)]
     store.apply(tree_read(step_row(), *steps))
-    assert "└─ steps ×60  ✓60" in drawn(store, 80)
+    assert "└─ ▹ steps ×60  ✓60" in drawn(store, 80)
 
 
 def test_a_step_whose_parent_is_not_known_is_a_root() -> None:
     """It came before its parent did, or the parent was missed: it is shown all the same."""
     tree = tree_of(tree_read(step_row(), step_row("lost", parent="unknown")))
-    assert [line.prefix for line in lines(tree, ())] == ["", ""]
+    assert [line.prefix for line in lines(tree)] == ["", ""]
 
 
 def test_a_circle_of_parents_ends() -> None:
     """No answer may make the dashboard go round for ever."""
     a, b = f"{RUN}-a", f"{RUN}-b"
     tree = tree_of(tree_read(step_row(), step_row("a", parent=b), step_row("b", parent=a)))
-    assert [line.id for line in lines(tree, ())] == [RUN]
+    assert [line.id for line in lines(tree)] == [RUN]
 
 
 # -- the chart -------------------------------------------------------------------------------------
