@@ -27,6 +27,7 @@ from engine.cli.options import (
 from engine.cli.show.lists import run_list_lines, table
 from engine.cli.show.text import clock_text, count_text, echo_json, echo_list, safe, span_text
 from engine.process.exits import EXIT_FAILED, EXIT_INTERRUPTED
+from engine.shown import jobs as shown_jobs
 from engine.wire.operate import FIRST_MAX
 
 if TYPE_CHECKING:
@@ -38,10 +39,6 @@ LOOK_EVERY_S = 0.5
 TELL_EVERY_S = 10.0
 """How often the progress is told where there is no terminal to draw it on."""
 ENDED = ("done", "aborted")
-TRIED_AGAIN = ("retry", "resume")
-"""What fails after one of these has failed again."""
-_CAME_FIRST = {"completed": 0, "failed": 1, "cancelled": 2}
-"""What came of runs is told in this order; then how others stand."""
 
 
 @click.group()
@@ -251,20 +248,9 @@ def end_text(job: BulkAnswer) -> str:
 def came_text(job: BulkAnswer) -> str:
     """`57 completed, 2 failed again (503), 1 running`; empty: nothing was done, or it is not
     told."""
-    counts = job.runs or {}
-    order = sorted(counts, key=lambda it: (_CAME_FIRST.get(it, len(_CAME_FIRST)), it))
-    return ", ".join(f"{counts[it]:,} {_came_word(it, job)}" for it in order)
-
-
-def _came_word(state: str, job: BulkAnswer) -> str:
-    if state == "expired":
-        return "removed since, as their time had come"
-    if state != "failed":
-        return safe(state)
-    whys = [(safe(it.http_status or it.error or "?"), it.runs) for it in job.failures]
-    told = ", ".join(why if len(whys) == 1 else f"{why}: {runs:,}" for why, runs in whys)
-    again = "failed again" if job.action in TRIED_AGAIN else "failed"
-    return f"{again} ({told})" if told else again
+    counts = {safe(state): runs for state, runs in (job.runs or {}).items()}
+    failures = [(safe(it.http_status or it.error or "?"), it.runs) for it in job.failures]
+    return shown_jobs.came_text(job.action, counts, failures)
 
 
 def _tell_end(job: BulkAnswer, *, as_json: bool) -> None:

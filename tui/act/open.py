@@ -53,9 +53,7 @@ def _open(stage: Stage, _: str) -> None:
             if event is not None:
                 open_run(stage, event.run_id, event.step_id)
         case "jobs":
-            job = next((job for job in store.jobs if job.id == row_id), None)
-            if job is not None:
-                list_runs(stage, job.q)
+            list_runs(stage, f"job:{row_id}")
         case _ if stage.looking.toggles_rest(row_id):
             stage.redraw()
         case _:

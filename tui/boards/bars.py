@@ -20,6 +20,7 @@ from tui.boards.cells import (
 )
 from tui.boards.held import NAME_CELLS, hold_text, holds_over, holds_over_row, in_short, way_out
 from tui.boards.hosts import waits_in_short, waits_in_words
+from tui.boards.jobs import job_told
 from tui.boards.looking import Looking
 from tui.boards.looks import LOOKS, SHAPES, glyph
 from tui.boards.notices import in_words
@@ -305,6 +306,8 @@ def _totals(it: Shown) -> list[Piece]:
     pieces = [Piece(f" {place}", "dim")]
     if it.looking.view == "hosts":
         pieces += _of_host(it)
+    if it.looking.view == "jobs" and (job := it.store.job(it.rows.cursor_id)) is not None:
+        pieces += _joined(job_told(job))
     if listing.unseen:
         pieces.append(Piece(f" · +{fmt.short(listing.unseen)} new", "alarm"))
     run = it.store.runs.get(it.rows.cursor_id or "") if it.looking.view == "runs" else None

@@ -11,7 +11,7 @@ from datetime import tzinfo
 from typing import NamedTuple
 
 from engine.shown import times
-from engine.wire import BulkAnswer, Failure, FailureKind, Reason
+from engine.wire import Failure, FailureKind, Reason
 from engine.wire import last_text as last_text
 from engine.wire import why_text as why_text
 from engine.wire.events import (
@@ -36,7 +36,6 @@ from tui.data.model import (
     Run,
     State,
     Step,
-    ms_of,
     short_id,
 )
 from tui.text import fmt
@@ -325,32 +324,6 @@ def cause_text(cause: Cause) -> str:
     if cause.state is State.FAILED:
         return last if last != "—" else "failed"
     return "paused" if last == "—" else f"paused after {last}"
-
-
-# -- jobs ------------------------------------------------------------------------------------------
-
-JOBS = (
-    Column("state", "STATE", 8),
-    Column("action", "ACTION", 8),
-    Column("done", "DONE", 14, right=True),
-    Column("skipped", "SKIPPED", 8, right=True, from_width=70),
-    Column("q", "FILTER", 14, flex=2),
-    Column("began", "BEGAN", 9),
-)
-
-
-def job_cells(job: BulkAnswer, seen: Seen) -> dict[str, Cell]:
-    """A bulk job's row."""
-    skipped = sum(job.skipped.values())
-    style = {"running": "running", "aborted": "cancelled"}.get(job.state, "completed")
-    return {
-        "state": (job.state, style),
-        "action": (job.action, "plain"),
-        "done": (f"{job.done:,} of {job.total:,}", "plain"),
-        "skipped": (f"{skipped:,}", "alarm" if skipped else "dim"),
-        "q": (job.q, "plain"),
-        "began": time_cell(ms_of(job.started_at), seen),
-    }
 
 
 # -- events ----------------------------------------------------------------------------------------

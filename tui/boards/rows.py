@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 
 from tui.boards import cells as boards
-from tui.boards import hosts, sorting, steptree
+from tui.boards import hosts, jobs, sorting, steptree
 from tui.boards.by_hand import hand_note, hand_sign
 from tui.boards.cells import Cell, Column, Seen
 from tui.boards.looking import Looking
@@ -41,7 +41,7 @@ GRIDS: dict[str, tuple[Column, ...]] = {
     "causes": boards.CAUSES,
     "hosts": hosts.HOSTS,
     "events": boards.EVENTS,
-    "jobs": boards.JOBS,
+    "jobs": jobs.JOBS,
     "run": RUN,
 }
 CELLS: dict[str, Callable[[Any, Seen], dict[str, Cell]]] = {
@@ -49,7 +49,7 @@ CELLS: dict[str, Callable[[Any, Seen], dict[str, Cell]]] = {
     "retries": boards.retry_cells,
     "causes": boards.cause_cells,
     "hosts": hosts.host_cells,
-    "jobs": boards.job_cells,
+    "jobs": jobs.job_cells,
 }
 """From a row that the store holds to what stands on it."""
 
@@ -90,7 +90,7 @@ class BoardRows:
         """A row of a board that the store holds by its id; None: it is not known any more."""
         store = self._store
         if view == "jobs":
-            return next((job for job in store.jobs if job.id == row_id), None)
+            return store.job(row_id)
         rows: dict[str, Mapping[str, Any]] = {
             "runs": store.runs, "retries": store.retries, "causes": store.causes,
             "hosts": store.hosts,

@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 from tui.boards import cells as boards
 from tui.boards import hosts
+from tui.boards.jobs import left_alone
 from tui.boards.rest import took_ms
 from tui.data.model import Cause, Step, ms_of
 
@@ -47,7 +48,7 @@ SORTS: dict[str, dict[str, By]] = {
         "state": lambda job: job.state,
         "action": lambda job: job.action,
         "done": lambda job: job.done,
-        "skipped": lambda job: sum(job.skipped.values()),
+        "left": left_alone,
         "began": lambda job: ms_of(job.started_at),
     },
     "run": {"tree": lambda step: step.label, "try": lambda step: step.attempts, "next": _took},

@@ -26,6 +26,7 @@ from tui.data.filter import moves_with_time
 from tui.data.inputs import (
     CausesRead,
     Input,
+    JobRead,
     JobsRead,
     LinkMoved,
     LinkState,
@@ -36,6 +37,7 @@ from tui.data.inputs import (
     TreeRead,
 )
 from tui.data.listing import Edge
+from tui.data.model import is_settled
 from tui.data.store import Store
 
 if TYPE_CHECKING:
@@ -49,6 +51,8 @@ READ_EVERY_S_MIN = 0.5
 """A board is read again at most so often, however much happens on it."""
 READ_SHARE_MAX = 0.2
 """Of the time the engine may be busy with our reads: after one that took 2 s the next waits 8."""
+JOB_EVERY_S = 1.0
+"""A bulk job that goes on, or whose runs do, is read so often."""
 FAILED_PAUSE_S = 1.0
 BACK_OFF_S = 0.5
 BACK_OFF_S_MAX = 2.5
@@ -119,6 +123,10 @@ class Feed:
         self.board = NOTHING
         self.run_id: str | None = None
         """The run that is open on the screen."""
+        self.job_id: str | None = None
+        """The bulk job that is looked at."""
+        self._job_due = 0.0
+        self._job_turn = 0
         self._shown: dict[str, Board] = {}
         """The boards as they were last looked at: filter and order of what is in the store."""
         self._turns = 0
@@ -161,6 +169,12 @@ class Feed:
             self._shown[board.name] = board
         self._board_due = 0.0
         self.poke()
+
+    def look_at_job(self, job_id: str | None) -> None:
+        """What came of this bulk job is looked at; None: of none."""
+        if job_id != self.job_id:
+            self.job_id, self._job_due = job_id, 0.0
+            self.poke()
 
     def open(self, run_id: str | None) -> None:
         """Look at a run's steps; None: at none."""
@@ -246,6 +260,7 @@ class Feed:
         """A read failed: nothing is read for a moment."""
         later = anyio.current_time() + FAILED_PAUSE_S
         self._status_due = self._board_due = self._tree_due = self._status_soonest = later
+        self._job_due = later
 
     def _until_due(self) -> float | None:
         """Seconds until something may be read; None: not before somebody pokes."""
@@ -255,6 +270,8 @@ class Feed:
         due.append(self._board_due if self._board_outdated else self._board_lasts)
         if self._tree_outdated:
             due.append(self._tree_due)
+        if self._job_outdated is not None:
+            due.append(self._job_due)
         return max(0.0, min(due) - anyio.current_time())
 
     @property
@@ -271,6 +288,16 @@ class Feed:
         tree = self._store.trees.get(self.run_id)
         return tree is None or tree.outdated
 
+    @property
+    def _job_outdated(self) -> str | None:
+        """The bulk job to be read: no event tells how one goes on, nor what comes of its runs. Also
+        while another board is looked at, so that whoever began one hears of its end."""
+        going = [job.id for job in self._store.jobs if job.state == "running"]
+        looked_at = self._store.job(self.job_id)
+        if looked_at is not None and not is_settled(looked_at) and looked_at.id not in going:
+            going.append(looked_at.id)
+        return going[self._job_turn % len(going)] if going else None
+
     async def _read_what_is_due(self) -> None:
         self._notice()
         now = anyio.current_time()
@@ -283,6 +310,8 @@ class Feed:
                 await self._read_board(edge)
         elif self._board_outdated and anyio.current_time() >= self._board_due:
             await self._read_board(self._stale_part())
+        if (job_id := self._job_outdated) is not None and anyio.current_time() >= self._job_due:
+            await self._read_job(job_id)
         due = self._tree_outdated and anyio.current_time() >= self._tree_due
         if due and self.run_id is not None:
             await self._read_tree(self.run_id)
@@ -387,6 +416,18 @@ class Feed:
                 return listing.ahead
             case _:
                 return None
+
+    async def _read_job(self, job_id: str) -> None:
+        began = anyio.current_time()
+        self._job_turn += 1
+        try:
+            self._take(JobRead(await self._client.operate.bulk_job(job_id)))
+        except ProblemError as error:
+            if error.status != 404:
+                raise
+            self._store.listing("jobs").expire()
+        soonest = anyio.current_time() + JOB_EVERY_S
+        self._job_due = max(soonest, _next_read(began))
 
     async def _read_tree(self, run_id: str) -> None:
         began = anyio.current_time()

@@ -79,6 +79,12 @@ class JobsRead(Struct, frozen=True, tag="jobs"):
     found: tuple[BulkAnswer, ...]
 
 
+class JobRead(Struct, frozen=True, tag="job"):
+    """One of them was answered, with what came of its runs."""
+
+    found: BulkAnswer
+
+
 class TreeRead(Struct, frozen=True, tag="tree"):
     """`GET /api/v1/runs/{id}` was answered."""
 
@@ -92,6 +98,14 @@ class TreeGone(Struct, frozen=True, tag="tree-gone"):
 
 
 Answer = (
-    LinkMoved | StatusRead | RunsRead | RetriesRead | CausesRead | JobsRead | TreeRead | TreeGone
+    LinkMoved
+    | StatusRead
+    | RunsRead
+    | RetriesRead
+    | CausesRead
+    | JobsRead
+    | JobRead
+    | TreeRead
+    | TreeGone
 )
 Input = Answer | Event

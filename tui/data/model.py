@@ -16,6 +16,7 @@ from msgspec import UNSET, Struct
 
 from engine.wire import (
     AttemptRow,
+    BulkAnswer,
     CauseRow,
     Reason,
     RepairRow,
@@ -60,6 +61,8 @@ SET_BY_HAND = 0
 """Among the numbers of attempts, which begin at 1: the answer that a person set."""
 ENDS_BY_HAND = frozenset({"set-result", "skip"})
 """Repairs that are a step's outcome, in the place of an answer."""
+SETTLED = frozenset({*ENDED, "expired"})
+"""What came of a run of a bulk job for good."""
 GOES_ON = frozenset({State.RUNNING, State.BACKING_OFF, State.WAITING})
 
 
@@ -471,3 +474,8 @@ def happening_of(event: Event) -> Happening | None:
         rev=fact.rev,
         fact=fact,
     )
+
+
+def is_settled(job: BulkAnswer) -> bool:
+    """Whether a bulk job is over, and so is each of its runs, as far as it goes by itself."""
+    return job.state != "running" and job.runs is not None and job.runs.keys() <= SETTLED

@@ -25,6 +25,7 @@ from tui.data.hosts import Host, hosts_of
 from tui.data.inputs import (
     CausesRead,
     Input,
+    JobRead,
     JobsRead,
     LinkMoved,
     LinkState,
@@ -113,6 +114,8 @@ class Store:
         self.hosts: dict[str, Host] = {}
         self.holds = NOTHING_HELD
         self.jobs: tuple[BulkAnswer, ...] = ()
+        self.jobs_ended: list[str] = []
+        """Those that ended since somebody was told of it."""
         self.gone: str | None = None
         """The run that was asked for last, if it is not there."""
         self.listings: dict[str, Listing] = {}
@@ -169,11 +172,12 @@ class Store:
                 self._put("causes", list(self.causes))
             case JobsRead() as read:
                 self._heard()
-                self.jobs = read.found
-                self._put("jobs", [job.id or "" for job in self.jobs])
-                # no event tells how a job goes on
-                if any(job.state == "running" for job in self.jobs):
-                    self.listing("jobs").expire()
+                self._jobs_read(read.found)
+            case JobRead() as read:
+                self._heard()
+                self._jobs_read(tuple(
+                    read.found if job.id == read.found.id else job for job in self.jobs
+                ))  # fmt: skip
             case TreeRead() as read:
                 self._keep_tree(read.tree)
             case TreeGone() as gone:
@@ -264,6 +268,24 @@ class Store:
         self._heard()
         self.retries = {row.at.step_id: retry_of(row) for row in read.page.retries}
         self._put(read.listing, list(self.retries), whole=read.page.next is None)
+
+    def _jobs_read(self, found: tuple[BulkAnswer, ...]) -> None:
+        """What came of their runs is told of one at a time, and kept from then on."""
+        known = {job.id: job for job in self.jobs}
+        jobs = []
+        for job in found:
+            before = known.get(job.id)
+            if before is not None and before.state == "running" and job.state != "running":
+                self.jobs_ended.append(job.id or "")
+            if before is not None and job.runs is None and before.runs is not None:
+                job = replace(job, runs=before.runs, failures=before.failures)
+            jobs.append(job)
+        self.jobs = tuple(jobs)
+        self._put("jobs", [job.id or "" for job in self.jobs])
+
+    def job(self, job_id: str | None) -> BulkAnswer | None:
+        """A bulk job by its id; None: it is not known."""
+        return next((job for job in self.jobs if job.id == job_id), None)
 
     def _put(self, name: str, ids: list[str], *, whole: bool = True) -> None:
         """A list that is read from its head, and comes `whole` mostly."""

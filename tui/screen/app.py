@@ -220,6 +220,7 @@ class Dashboard(App[None]):
             return
         if changes.link and self.store.link.state is LinkState.LIVE and self.feed is not None:
             self.feed.poke()
+        self.acting.many.tell_of_ended()
         self.redraw()
 
     def tick(self) -> None:

@@ -75,6 +75,9 @@ class Drawing:
             self._tell_why(grid)
         if looking.view == "run":
             self._draw_inspector(grid.selection)
+        if self._stage.feed is not None:
+            is_job = looking.view == "jobs"
+            self._stage.feed.look_at_job(grid.selection.cursor_id if is_job else None)
 
     def _set_rows(self, grid: Grid) -> None:
         stage, looking, rows = self._stage, self._stage.looking, grid.selection

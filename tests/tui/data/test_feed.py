@@ -134,19 +134,24 @@ async def test_the_open_run_is_read_when_its_tree_is_outdated(autojump_clock) ->
 
 
 async def test_jobs_that_run_are_polled(autojump_clock) -> None:
-    """Until the last one is over."""
+    """One after the other, until the last one is over, or is not known any more."""
     engine = StandIn()
-    job = BulkAnswer("j", "running", "retry", "is:stuck", 5, 4, 1, {}, 20)
-    engine.answers["bulk"] = BulkList((job,))
+    jobs = [BulkAnswer(id, "running", "retry", "is:stuck", 5, 4, 1, {}, 20) for id in ("j", "k")]
+    engine.answers["bulk"] = BulkList(tuple(jobs))
+    engine.answers |= {"bulk/j": jobs[0], "bulk/k": jobs[1]}
     async with fed(engine) as it:
         it.feed.show(Board("jobs"))
-        await trio.sleep(5)
-        assert len(engine.reads("bulk")) == pytest.approx(10, abs=2)
+        await trio.sleep(6)
+        assert len(engine.reads("bulk/j")) == pytest.approx(3, abs=1)
+        assert len(engine.reads("bulk/k")) == pytest.approx(3, abs=1)
+        assert len(engine.reads("bulk")) == 1
         engine.answers["bulk"] = BulkList(())
-        await trio.sleep(1)
-        before = len(engine.reads("bulk"))
-        await trio.sleep(5)
-        assert len(engine.reads("bulk")) == before
+        engine.answers["bulk/j"] = refusal(Problem.NOT_FOUND, "There is no job.")
+        engine.answers["bulk/k"] = replace(jobs[1], state="done")
+        await trio.sleep(3)
+        before = len(engine.asked)
+        await trio.sleep(4)
+        assert [path for _, path, _ in engine.asked[before:] if path.startswith("bulk")] == []
 
 
 @pytest.mark.parametrize("run_id", ["gone", "..", ""])

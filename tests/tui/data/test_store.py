@@ -247,15 +247,6 @@ def test_new_runs_are_told_until_they_are_read() -> None:
     assert store.listing("runs").unseen == 0
 
 
-def test_jobs_that_run_are_read_again() -> None:
-    """No event tells how far a job is."""
-    store = store_at()
-    store.apply(JobsRead((job(),)))
-    assert store.listing("jobs").outdated
-    store.apply(JobsRead((job("done"), job("aborted", None))))
-    assert not store.listing("jobs").outdated
-
-
 def test_causes_come_whole() -> None:
     """In the engine's order."""
     store = store_at()

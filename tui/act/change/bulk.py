@@ -19,6 +19,7 @@ from tui.act.change.doing import NOTHING_GIVEN, Doing
 from tui.act.change.targets import Given, Target, action_for
 from tui.act.stage import Stage, telling
 from tui.boards.cells import Cell
+from tui.boards.jobs import end_told
 from tui.boards.selection import MARKED_MAX
 from tui.data.inputs import JobsRead
 from tui.data.model import short_id
@@ -136,6 +137,14 @@ class Many:
             chosen = self._stage.selection().cursor_id
             return next((job for job in running if job.id == chosen), None)
         return running[0] if running else None
+
+    def tell_of_ended(self) -> None:
+        """What came of jobs that have just ended, wherever one is."""
+        store = self._stage.store
+        ended, store.jobs_ended = store.jobs_ended, []
+        for job_id in ended:
+            if (job := store.job(job_id)) is not None:
+                self._stage.tell(*end_told(job))
 
     def why_not_abort(self) -> str:
         """Why there is nothing to stop; empty: there is."""
