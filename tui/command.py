@@ -180,14 +180,12 @@ def _token_file(
 def _check(options: Options) -> None:
     """Raises UsageError for what would only be found out on the screen."""
     from tui.data.filter import fault
-    from tui.screen.themes import NAMES
+    from tui.screen.themes import LIKE, NAMES
 
     if (wrong := fault(options.filter)) is not None:
         raise click.UsageError(f"--filter: {safe(wrong.detail)}")
-    if options.theme is not None and options.theme not in NAMES:
-        raise click.UsageError(
-            f"--theme: {safe(options.theme)} is none of {', '.join(sorted(NAMES))}."
-        )
+    if options.theme is not None and options.theme not in (*NAMES, *LIKE):
+        raise click.UsageError(f"--theme: {safe(options.theme)} is none of {', '.join(NAMES)}.")
 
 
 def _can_be_served(**asked: bool) -> None:

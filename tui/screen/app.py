@@ -35,6 +35,7 @@ from tui.data.inputs import Input as Taken
 from tui.data.inputs import LinkState
 from tui.data.store import Store
 from tui.keys import BY_ID, COMMANDS, LISTS, TYPED_BEHIND, Command, remapped
+from tui.screen import themes
 from tui.screen.attention import GIVE_TITLE_BACK, KEEP_TITLE, Attention
 from tui.screen.dialogs import background
 from tui.screen.dialogs.ask import Ask, Choose, Read
@@ -44,7 +45,6 @@ from tui.screen.dialogs.small import TooSmall, is_too_small
 from tui.screen.draw import ACROSS, DOWN, Drawing
 from tui.screen.follow import Following
 from tui.screen.prompt import Prompt
-from tui.screen.themes import ANSI_THEMES, DEFAULT, THEMES, choose_theme, variables
 from tui.screen.widgets.ascii import Asciify
 from tui.screen.widgets.bar import Bar
 from tui.screen.widgets.grid import Grid
@@ -135,7 +135,7 @@ class Dashboard(App[None]):
 
     def get_theme_variable_defaults(self) -> dict[str, str]:
         """What Textual's own themes do not have."""
-        return variables(self.current_theme)
+        return themes.variables(self.current_theme)
 
     def get_default_screen(self) -> Screen[None]:
         """The screen of the boards."""
@@ -163,13 +163,10 @@ class Dashboard(App[None]):
     def on_mount(self) -> None:
         self._tell_terminal(KEEP_TITLE)
         background.watch(self)
-        for theme in (*THEMES, *ANSI_THEMES):
-            self.register_theme(theme)
-        wanted = self.options.theme or DEFAULT
-        self.theme = wanted if wanted in self.available_themes else DEFAULT
         self.set_interval(SLOW_FLUSH_S if self.options.slow_link else FLUSH_S, self.flush)
         self.set_interval(SLOW_TICK_S if self.options.slow_link else TICK_S, self.tick)
         self.show(self.looking.view)
+        themes.begin(self, self)
         # time has passed while it was suspended
         self.app_resume_signal.subscribe(self, lambda _: show.resync(self))
         if self.feed is not None:
@@ -432,9 +429,8 @@ class Dashboard(App[None]):
 
     def open_palette(self) -> None:
         """Any command, by a part of what it says."""
-        themes = sorted(self.available_themes)
-        offered = Offered(self.commands, self.looking.view, themes, self.acting, self.run_command,
-                          self.type_command)  # fmt: skip
+        offered = Offered(self.commands, self.looking.view, themes.NAMES, self.acting,
+                          self.run_command, self.type_command)  # fmt: skip
         self.push_screen(palette(offered))
 
     def toggle_inspector(self) -> None:
@@ -484,7 +480,7 @@ DOES: dict[str, Callable[[Dashboard, str], None]] = {
     "pager": lambda app, _: app.outside.show_last("PAGER"),
     "editor": lambda app, _: app.outside.show_last("EDITOR"),
     "inspector": lambda app, _: app.toggle_inspector(),
-    "theme": lambda app, name: choose_theme(app, app, name),
+    "theme": lambda app, name: themes.choose_theme(app, app, name),
     "palette": lambda app, _: app.open_palette(),
     "command": lambda app, _: app.type_command(),
     "back": lambda app, _: app.go_back(),

@@ -17,6 +17,7 @@ from tui.boards.cells import Piece
 from tui.data import filter as query
 from tui.data.store import Store
 from tui.keys import COMMANDS
+from tui.screen.themes import NAMES
 from tui.screen.widgets.typed import Typed
 from tui.text.sanitize import clip, safe, width
 
@@ -137,7 +138,7 @@ class Prompt(Horizontal):
             return []
         known = sorted(command.id for command in COMMANDS)
         if text.startswith(THEME):
-            known = [THEME + name for name in sorted(self.app.available_themes)]
+            known = [THEME + name for name in sorted(NAMES)]
         return [each for each in known if text and each.startswith(text) and each != text]
 
     def foot(self, cells: int) -> list[Piece]:

@@ -94,17 +94,35 @@ ANSI_THEMES = tuple(
 """Textual's own, which take the terminal's colours, with another one for each state: theirs has
 running look like completed, or backing off like failed."""
 DEFAULT = "dark"
-NAMES = frozenset({*BUILTIN_THEMES, *(theme.name for theme in THEMES)})
-"""What `--theme` and `:theme` take."""
+NAMES = tuple(theme.name for theme in (*THEMES, *ANSI_THEMES))
+"""What there is. Each is tested: the states can be told apart and read, on the cursor's row too."""
+LIKE = {
+    name: "dark" if theme.dark else "light"
+    for name, theme in BUILTIN_THEMES.items()
+    if name not in NAMES
+}
+"""Textual's other ones were taken too, in which running may look like failed: what comes in their
+place."""
+
+
+def begin(app: App[Any], stage: Stage) -> None:
+    """Offer these themes alone, and take the one that the options name."""
+    for theme in (*THEMES, *ANSI_THEMES):
+        app.register_theme(theme)
+    wanted = stage.options.theme or DEFAULT
+    app.theme = wanted if wanted in NAMES else LIKE.get(wanted, DEFAULT)
+    for name in LIKE:
+        app.unregister_theme(name)
+    if app.theme != wanted:
+        stage.tell(f"there is no theme {wanted} any more: this is {app.theme}", "alarm")
 
 
 def choose_theme(app: App[Any], stage: Stage, name: str) -> None:
     """Another look; without a name those that there are."""
-    themes = sorted(app.available_themes)
     if not name:
-        names: list[Cell] = [(each, "plain") for each in themes]
+        names: list[Cell] = [(each, "plain") for each in NAMES]
         stage.open(Page(f"Themes: {app.theme} now", lambda cells: names))
-    elif name in themes:
+    elif name in NAMES:
         app.theme = name
     else:
         stage.tell(f"there is no theme `{name}`: `:theme` lists them", "alarm")

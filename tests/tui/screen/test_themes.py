@@ -9,11 +9,10 @@ from rich.color import Color as RichColor
 from rich.color import ColorType
 from rich.segment import Segment
 from rich.style import Style
-from textual.theme import BUILTIN_THEMES
 
-from tests.tui.on_screen import World, run_row, showing
+from tests.tui.on_screen import World, line_with, run_row, showing
 from tui.boards.looks import LOOKS
-from tui.screen.themes import ANSI_THEMES, THEMES
+from tui.screen.themes import ANSI_THEMES, LIKE, NAMES, THEMES
 
 CONTRAST_MIN = 4.5
 """WCAG 2.2, 1.4.3, for text of usual size."""
@@ -116,10 +115,7 @@ def cursor_rows(name: str) -> dict[str, Segment]:
     return found
 
 
-LIGHT = [theme.name for theme in (*THEMES, *BUILTIN_THEMES.values()) if not theme.ansi]
-
-
-@pytest.mark.parametrize("name", LIGHT)
+@pytest.mark.parametrize("name", [theme.name for theme in THEMES])
 def test_the_row_of_the_cursor_is_seen(name: str) -> None:
     """It stands out from the page, in every theme: a light one too, where lighter is white."""
     row, page = (cursor_rows(name)[it].style for it in ("cursor", "other"))
@@ -175,3 +171,29 @@ def test_colour_blind_people_tell_the_states_apart(name: str, kind: str) -> None
         if distance < DISTANCE_MIN and {one, other} != {"failed", "backing-off"}:
             close[one, other] = round(distance)
     assert close == {}
+
+
+def test_only_what_is_tested_is_offered() -> None:
+    """Seven of our own: for each the tests above say that it can be read."""
+    assert len(NAMES) == len(THEMES) + len(ANSI_THEMES) == 7
+
+    async def test(world: World) -> None:
+        assert set(world.app.available_themes) == set(NAMES)
+        line_with(await world.press("colon", *"theme d", "tab", "enter"), "Runs")
+        assert world.app.theme == "dark"
+        world.app.prompt.open("command", "theme dracula")
+        line_with(await world.press("enter"), "there is no theme `dracula`")
+
+    showing(test)
+
+
+@pytest.mark.parametrize(("name", "like"), [("dracula", "dark"), ("solarized-light", "light")])
+def test_a_theme_of_before_is_not_refused(name: str, like: str) -> None:
+    """A file of settings that names one works on: its like is taken, and that is said."""
+    assert LIKE[name] == like
+
+    async def test(world: World) -> None:
+        assert world.app.theme == like
+        line_with(await world.shown(), f"there is no theme {name} any more: this is {like}")
+
+    showing(test, theme=name)
