@@ -51,6 +51,7 @@ class Shapes(NamedTuple):
     folded: str
     bar: str
     failed_bar: str
+    thin: str
     dots: str
     waits: str
     cursor: str
@@ -64,17 +65,18 @@ class Shapes(NamedTuple):
 
 
 SHAPES = Shapes(
-    "├─ ", "└─ ", "│  ", "▹", "█", "▒", "·", "┄", "▌", "◆", "●", "◌", "▴", "▾", "›", "✎",
+    "├─ ", "└─ ", "│  ", "▹", "━", "╍", "─", "·", "┄", "▌", "◆", "●", "◌", "▴", "▾", "›", "✎",
 )  # fmt: skip
 
 _ASCII = str.maketrans(
     {
         **{look.glyph: look.ascii for look in LOOKS.values()},
-        **dict(zip("├─└│▹█▒·┄▌◆●▴▾›✎", "|-`|,#x.-|*o^v>&", strict=True)),
+        **dict(zip("├─└│▹█▒·┄▌◆●▴▾›✎", "|-`|,#x.~|*o^v>&", strict=True)),
         **dict(zip("▁▂▃▄▅▆▇", ".:-=+*#", strict=True)),
         **dict(zip("—…≈×←“”•", '-~~x<""*', strict=True)),
         # what Textual draws frames and scroll bars with
-        **dict.fromkeys("━═▔", "-"),
+        **dict.fromkeys("═▔", "-"),
+        **dict(zip("━╍", "=x", strict=True)),
         **dict.fromkeys("┃║▏▎▍▕▊", "|"),
         **dict.fromkeys("╭╮╰╯┌┐┘┤┬┴┼", "+"),
     }

@@ -65,6 +65,7 @@ class BoardRows:
         self.chart_head = ""
         self._chart_cells = 0
         self._span: steptree.Span | None = None
+        self._below: dict[str, list[steptree.Stretch]] = {}
 
     def seen_now(self) -> None:
         """From now on cells are as of now."""
@@ -133,6 +134,7 @@ class BoardRows:
         tree = self._store.trees.get(self.looking.run_id or "")
         if ids or not self.looking.lines:
             self.looking.lay_out(tree)
+            self._below = {} if tree is None else steptree.open_below(tree)
         if tree is None:
             self._span = None
             return
@@ -183,4 +185,5 @@ class BoardRows:
     def _chart(self, step: Step) -> Cell:
         if self._span is None or not self._chart_cells:
             return ("", "plain")
-        return tuple(steptree.chart(step, self._span, self._chart_cells))
+        below = self._below.get(step.id, ())
+        return tuple(steptree.chart(step, self._span, self._chart_cells, below))

@@ -6,7 +6,8 @@ into the steps that need looking at and one line for the rest, which lists them 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
+from math import inf
 from typing import Any, NamedTuple
 
 from engine.shown import times
@@ -24,6 +25,8 @@ SHOWN_OF_FOLDED = 20
 then those that run."""
 STILL = "still "
 """Before the age of a call that goes on though its step has ended."""
+DEEP_FROM = 6
+"""With so many levels below the root a level takes one cell in place of three."""
 SHORT_MS = 10_000
 """The chart of a run that took less tells parts of a second."""
 
@@ -68,6 +71,10 @@ def lines(tree: Tree, how: Arranged = AS_RECORDED) -> list[TreeLine]:
     known = tree.steps
     children = _children(tree, how)
     never_folded = _path_to(how.asked, known)
+    narrow = _is_deep(tree)
+    branch, last, pipe, blank = (
+        it[:1] if narrow else it for it in (SHAPES.branch, SHAPES.last, SHAPES.pipe, "   ")
+    )
     found: list[TreeLine] = []
     # lines, the last one first, each with what the lines below it begin with
     todo = [(_line(step, "", children, how), "") for step in children.get(None, [])[::-1]]
@@ -83,14 +90,21 @@ def lines(tree: Tree, how: Arranged = AS_RECORDED) -> list[TreeLine]:
         rows: list[Step | None] = [*shown, *([None] if rest else []), *(rest if is_listed else [])]
         for at in range(len(rows) - 1, -1, -1):
             child, ends = rows[at], at == len(rows) - 1
-            prefix = below + (SHAPES.last if ends else SHAPES.branch)
+            prefix = below + (last if ends else branch)
             if child is None:
                 told = rest_of(rest, children[line.id])
                 todo.append((TreeLine(line.id + REST, None, prefix, 0, not is_listed, told), ""))
             else:
-                under = below + ("   " if ends else SHAPES.pipe)
+                under = below + (blank if ends else pipe)
                 todo.append((_line(child, prefix, children, how), under))
     return found
+
+
+def _is_deep(tree: Tree) -> bool:
+    depth = {tree.run.id: 0}
+    for step in tree.steps.values():  # parents come before their children
+        depth[step.id] = depth.get(step.parent_id or "", -1) + 1
+    return max(depth.values()) >= DEEP_FROM
 
 
 def _children(tree: Tree, how: Arranged) -> dict[str | None, list[Step]]:
@@ -173,9 +187,30 @@ def span_of(tree: Tree, now_ms: float) -> Span:
     return Span(begin, begin + passed + ahead, now_ms)
 
 
-def chart(step: Step, span: Span, cells: int) -> list[Part]:
+Stretch = tuple[float, float]
+"""From when to when, in ms."""
+
+
+def open_below(tree: Tree) -> dict[str, list[Stretch]]:
+    """For each step with others below it: while any of these was open, in order, none over another.
+    What is open still has no end."""
+    found: dict[str, list[Stretch]] = {}
+    for step in sorted(tree.steps.values(), key=lambda each: each.submitted_at):
+        if step.parent_id is None:
+            continue
+        begin, end = float(step.submitted_at), float(step.ended_at or inf)
+        stretches = found.setdefault(step.parent_id, [])
+        if stretches and begin <= stretches[-1][1]:
+            stretches[-1] = stretches[-1][0], max(end, stretches[-1][1])
+        else:
+            stretches.append((begin, end))
+    return found
+
+
+def chart(step: Step, span: Span, cells: int, below: Sequence[Stretch] = ()) -> list[Part]:
     """A step's attempts: bars for those that succeeded or run, another texture for failed ones,
-    dots for back-off (running into the future up to the next attempt)."""
+    dots for back-off (running into the future up to the next attempt). While one waits for steps
+    that are open `below` it is a thin line: what is thick is its own work."""
     row: list[Part] = [(" ", "plain")] * cells
     if cells <= 0:
         return []
@@ -198,7 +233,16 @@ def chart(step: Step, span: Span, cells: int) -> list[Part]:
             fill(end, max(step.due_at, span.now_ms), SHAPES.dots, "backing-off", least=0)
     for attempt in step.tries:
         character, style = _bar(step, attempt)
-        fill(attempt.started_at, attempt.ended_at or span.now_ms, character, style, least=1)
+        thin = style if style == "failed" else "dim"
+        ended_at = attempt.ended_at or span.now_ms
+        fill(attempt.started_at, ended_at, character, style, least=1)
+        for begin, end in below:
+            begin, end = max(begin, attempt.started_at), min(end, ended_at)
+            if begin < end:
+                fill(begin, end, SHAPES.thin, thin, least=0)
+        if attempt.ended_at is not None:  # what it answered is its own work, however short
+            last = max(span.cell(attempt.started_at, cells), span.cell(ended_at, cells) - 1)
+            row[min(last, cells - 1)] = (character, style)
     return _joined(row)
 
 

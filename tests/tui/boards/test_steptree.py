@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import inf
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -37,6 +39,7 @@ from tui.boards.steptree import (
     axis,
     chart,
     lines,
+    open_below,
     span_of,
     took_cell,
 )
@@ -231,7 +234,7 @@ def test_a_short_attempt_is_seen() -> None:
     )  # fmt: skip
     span = span_of(tree, NOW + 3_600_000)
     told = "".join(text for text, _ in chart(tree.steps[RUN], span, 20))
-    assert told == "▒··················█"
+    assert told == "╍··················━"
 
 
 def test_what_lay_between_two_attempts() -> None:
@@ -244,8 +247,8 @@ def test_what_lay_between_two_attempts() -> None:
     tree = tree_of(tree_read(row))
     told = chart(tree.steps[RUN], span_of(tree, NOW + 60_000), 60)
     assert [(text[0], style) for text, style in told] == [
-        ("▒", "dim"), ("┄", "waiting"), ("▒", "failed"), ("·", "backing-off"), ("▒", "failed"),
-        (" ", "plain"), ("█", "running"),
+        ("╍", "dim"), ("┄", "waiting"), ("╍", "failed"), ("·", "backing-off"), ("╍", "failed"),
+        (" ", "plain"), ("━", "running"),
     ]  # fmt: skip
 
 
@@ -294,3 +297,33 @@ def test_next_or_took(row: StepRow, told: tuple[str, str]) -> None:
     """A countdown, an age, or what it took from its first attempt to its end."""
     step = tree_of(tree_read(row)).steps[RUN]
     assert took_cell(step, Seen(NOW + 30_000)) == told
+
+
+def test_own_work_is_thick_and_waiting_for_steps_thin() -> None:
+    """A parent covers what its children do with a line only; where two of them overlap it is one
+    stretch, and what is open goes on to now."""
+    begins = [attempt_row(1, "running", 0)]
+    tree = tree_of(tree_read(
+        step_row("order", "running", attempts=begins),
+        step_row("a", "completed", parent=RUN, at=2_000, ended=4_000),
+        step_row("b", "completed", parent=RUN, at=3_000, ended=6_000),
+        step_row("c", "running", parent=RUN, at=8_000),
+    ))  # fmt: skip
+    below = open_below(tree)
+    assert below == {RUN: [(NOW + 2_000, NOW + 6_000), (NOW + 8_000, inf)]}
+    row = chart(tree.steps[RUN], Span(NOW, NOW + 10_000, NOW + 10_000), 10, below[RUN])
+    assert row == [("━━", "running"), ("────", "dim"), ("━━", "running"), ("──", "dim")]
+    assert in_ascii("".join(text for text, _ in row)) == "==----==--"
+
+
+def test_names_can_be_read_ten_levels_down() -> None:
+    """A level takes one cell then; where there are few levels it is drawn as wide as ever."""
+    store = store_at()
+    steps, parent = [step_row()], RUN
+    for level in range(1, 11):
+        steps.append(step_row(f"level-{level}", "running", parent=parent))
+        parent = steps[-1].id
+    store.apply(tree_read(*steps))
+    told = drawn(store, 80)
+    assert "\n         └▸ level-10 " in told
+    assert "\n└▸ level-1 " in told

@@ -35,7 +35,7 @@ def test_a_run_that_is_opened_has_its_chart_at_once(size: tuple[int, int]) -> No
         fill(world)
         lines = await world.open_first()
         assert "0s" in line_with(lines, "NEXT / TOOK")
-        assert "█" in line_with(lines, "├─ ✓ s1")
+        assert "━" in line_with(lines, "├─ ✓ s1")
 
     showing(test, size=size)
 
@@ -44,10 +44,10 @@ def test_a_run_that_is_opened_has_its_chart_at_once(size: tuple[int, int]) -> No
 async def test_the_chart_grows_with_the_terminal(world: World) -> None:
     """What is laid out by its width is laid out anew, at once."""
     fill(world)
-    before = line_with(await world.open_first(), "├─ ✓ s1").count("█")
+    before = line_with(await world.open_first(), "├─ ✓ s1").count("━")
     await world.pilot.resize_terminal(110, 24)
     await world.pilot.pause()
-    assert line_with(await world.shown(), "├─ ✓ s1").count("█") > before
+    assert line_with(await world.shown(), "├─ ✓ s1").count("━") > before
 
 
 @on_screen()
