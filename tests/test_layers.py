@@ -221,6 +221,10 @@ ROWS = (
         "engine.client.* engine.shown engine.wire tui.boards tui.data tui.text msgspec",
     ),
     row(
+        "tui.boards.around",
+        "engine.client.* engine.wire engine.shown tui.boards tui.data tui.keys tui.text msgspec",
+    ),
+    row(
         "tui.act",
         "engine.client.* engine.shown engine.wire tui.boards.* tui.data tui.keys "
         "tui.settings tui.text anyio",

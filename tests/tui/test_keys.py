@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from tui.boards.around.help import help_lines
 from tui.boards.cells import text_of
-from tui.boards.help import help_lines
 from tui.boards.looks import in_ascii
 from tui.keys import (
     BY_ID,

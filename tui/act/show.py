@@ -8,7 +8,7 @@ from functools import partial
 from tui.act import move as moving
 from tui.act.open import open_run
 from tui.act.stage import Does, Page, Stage, TypedLine
-from tui.boards.help import help_lines
+from tui.boards.around.help import help_lines
 from tui.data.store import Store
 from tui.keys import BOARDS, NoCommand, parse_command, remapped
 

@@ -37,7 +37,7 @@ from tui.data.inputs import (
     TreeRead,
 )
 from tui.data.listing import Edge
-from tui.data.model import is_settled
+from tui.data.model import State, is_settled
 from tui.data.store import Store
 
 if TYPE_CHECKING:
@@ -127,6 +127,7 @@ class Feed:
         """The bulk job that is looked at."""
         self._job_due = 0.0
         self._job_turn = 0
+        self._causes_due = 0.0
         self._shown: dict[str, Board] = {}
         """The boards as they were last looked at: filter and order of what is in the store."""
         self._turns = 0
@@ -155,6 +156,7 @@ class Feed:
         """Look at another board; under another filter or order its listing begins anew."""
         if board != self.board:
             self.board, self._more, self._visible_behind = board, None, None
+            self.job_id = None
             self._turns += 1
             self._board_lasts = math.inf
             listing = self._store.listing(board.name)
@@ -260,7 +262,7 @@ class Feed:
         """A read failed: nothing is read for a moment."""
         later = anyio.current_time() + FAILED_PAUSE_S
         self._status_due = self._board_due = self._tree_due = self._status_soonest = later
-        self._job_due = later
+        self._job_due = self._causes_due = later
 
     def _until_due(self) -> float | None:
         """Seconds until something may be read; None: not before somebody pokes."""
@@ -270,6 +272,8 @@ class Feed:
         due.append(self._board_due if self._board_outdated else self._board_lasts)
         if self._tree_outdated:
             due.append(self._tree_due)
+        if self._causes_wanted:
+            due.append(self._causes_due)
         if self._job_outdated is not None:
             due.append(self._job_due)
         return max(0.0, min(due) - anyio.current_time())
@@ -298,6 +302,13 @@ class Feed:
             going.append(looked_at.id)
         return going[self._job_turn % len(going)] if going else None
 
+    @property
+    def _causes_wanted(self) -> bool:
+        """Whether a run is open that needs a person: how many others do for the same reason."""
+        tree = self._store.trees.get(self.run_id or "")
+        stuck = tree is not None and tree.run.state in (State.FAILED, State.PAUSED)
+        return stuck and self.board.name != "causes" and self._store.listing("causes").outdated
+
     async def _read_what_is_due(self) -> None:
         self._notice()
         now = anyio.current_time()
@@ -310,6 +321,10 @@ class Feed:
                 await self._read_board(edge)
         elif self._board_outdated and anyio.current_time() >= self._board_due:
             await self._read_board(self._stale_part())
+        if self._causes_wanted and anyio.current_time() >= self._causes_due:
+            began = anyio.current_time()
+            self._take(CausesRead(await self._client.operate.causes()))
+            self._causes_due = max(anyio.current_time() + BOARD_LASTS_S, _next_read(began))
         if (job_id := self._job_outdated) is not None and anyio.current_time() >= self._job_due:
             await self._read_job(job_id)
         due = self._tree_outdated and anyio.current_time() >= self._tree_due

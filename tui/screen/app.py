@@ -145,6 +145,7 @@ class Dashboard(App[None]):
 
     def compose(self) -> ComposeResult:
         yield Bar(2, id="top")
+        yield Bar(1, id="headline")
         with ContentSwitcher(id="body", initial=self.looking.view):
             for name, columns in GRIDS.items():
                 cells = partial(self.rows.cells, name)
@@ -300,6 +301,7 @@ class Dashboard(App[None]):
         grid = self.grid()
         grid.selection.look_anew()
         self.query_one("#body", ContentSwitcher).current = view
+        self.query_one("#headline").display = view == "run"
         if view == "run" and not looking.lines:  # another one: the cursor begins at its head
             grid.set_ids([], 0.0)
         if self.feed is not None:

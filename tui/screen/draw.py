@@ -10,11 +10,12 @@ from textual.app import App
 from tui.act.answered import LastAnswer
 from tui.act.change.act import Acting
 from tui.act.stage import Stage
-from tui.boards import bars
-from tui.boards.bars import Shown
+from tui.boards.around import bars
+from tui.boards.around.bars import Shown
+from tui.boards.around.headline import headline
+from tui.boards.around.notices import Viewed, notice
 from tui.boards.cells import Cell, Column, Part, Piece
 from tui.boards.held import holds_on
-from tui.boards.notices import Viewed, notice
 from tui.boards.rest import rest_lines
 from tui.boards.rows import RUN, RUN_PLAIN, RUN_TIMES, BoardRows
 from tui.boards.run.detail import inspector
@@ -75,9 +76,8 @@ class Drawing:
             self._tell_why(grid)
         if looking.view == "run":
             self._draw_inspector(grid.selection)
-        if self._stage.feed is not None:
-            is_job = looking.view == "jobs"
-            self._stage.feed.look_at_job(grid.selection.cursor_id if is_job else None)
+        if looking.view == "jobs" and self._stage.feed is not None:
+            self._stage.feed.look_at_job(grid.selection.cursor_id)
 
     def _set_rows(self, grid: Grid) -> None:
         stage, looking, rows = self._stage, self._stage.looking, grid.selection
@@ -192,6 +192,10 @@ class Drawing:
         top = self._app.query_one("#top", Bar)
         for at, (left, right) in enumerate(bars.top(shown, self._rows.seen, self._badges())):
             top.set_line(at, left, right)
+        if shown.looking.view == "run":
+            tree = shown.store.trees.get(shown.looking.run_id or "")
+            line = headline(shown.store, tree, shown.cells)
+            self._app.query_one("#headline", Bar).set_line(0, *line)
         left, right = bars.status(shown, told, self._acting.asking.told())
         self._app.query_one("#status", Bar).set_line(0, left, right)
 

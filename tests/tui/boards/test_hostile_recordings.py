@@ -12,9 +12,10 @@ import pytest
 
 from tests.tui.hostile import LINES, edited
 from tests.tui.support import FakeClock
-from tui.boards import bars, sorting
+from tui.boards import sorting
+from tui.boards.around import bars
+from tui.boards.around.notices import Viewed, notice
 from tui.boards.cells import text_of
-from tui.boards.notices import Viewed, notice
 from tui.boards.rows import GRIDS, BoardRows
 from tui.boards.run.compare import comparison
 from tui.boards.run.detail import inspector

@@ -14,7 +14,7 @@ from engine.wire import AttemptRow, CauseList, CauseRow, RetryPage
 from tests.tui.on_screen import World, at, line_with, on_screen, run_row, showing, step_row
 from tests.tui.support import retry_row
 from tui.act.open import open_run
-from tui.boards.bars import COUNTED_MAX
+from tui.boards.around.bars import COUNTED_MAX
 from tui.data.inputs import CausesRead, LinkMoved, LinkState, RetriesRead
 from tui.keys import COMMANDS, shown_key
 

@@ -6,8 +6,8 @@ import pytest
 
 from tests.tui.on_screen import World, at, line_with, on_screen, run_row, showing, step_row
 from tui.act.open import open_run
+from tui.boards.around.help import help_lines
 from tui.boards.cells import text_of
-from tui.boards.help import help_lines
 from tui.keys import COMMANDS, EVERYWHERE
 from tui.text.sanitize import width
 

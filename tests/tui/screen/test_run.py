@@ -76,8 +76,8 @@ async def test_a_run_opens_at_a_step_that_is_only_now_posted(world: World) -> No
 
 @pytest.mark.parametrize(
     ("size", "drawer", "has_chart"),
-    [((60, 16), 0, False), ((79, 30), 0, False), ((80, 15), 0, True), ((80, 16), 6, True),
-     ((100, 23), 13, True), ((80, 24), 14, True), ((119, 50), 40, True)],
+    [((60, 16), 0, False), ((79, 30), 0, False), ((80, 15), 0, True), ((80, 16), 5, True),
+     ((100, 23), 12, True), ((80, 24), 13, True), ((119, 50), 39, True)],
 )  # fmt: skip
 def test_the_drawer_takes_what_there_is(
     size: tuple[int, int], drawer: int, *, has_chart: bool
@@ -123,7 +123,7 @@ def test_the_inspector_stands_beside_a_wide_run(columns: int, cells: int) -> Non
         lines = await world.open_first()
         inspector = world.app.query_one("#inspector")
         assert inspector.outer_size.width == cells
-        told = "".join(line[columns - cells + 9 :].rstrip() for line in lines[2:7])
+        told = "".join(line[columns - cells + 9 :].rstrip() for line in lines[3:8])
         assert url in told
 
     showing(test, size=(columns, 40))

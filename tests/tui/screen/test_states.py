@@ -9,8 +9,8 @@ import pytest
 from tests.tui.golden import same
 from tests.tui.on_screen import World, at, line_with, on_screen, run_row, step_row
 from tests.tui.support import store_at
+from tui.boards.around.notices import Viewed, in_words, notice
 from tui.boards.cells import text_of
-from tui.boards.notices import Viewed, in_words, notice
 from tui.data.inputs import LinkMoved, LinkState, TreeGone
 from tui.text.sanitize import width
 

@@ -25,7 +25,7 @@ from engine.wire import (
 )
 from tests.hostile_answers import HOSTILE, hostile, texts
 from tests.tui.support import STEADY, FakeClock, standstill
-from tui.boards.bars import health
+from tui.boards.around.bars import health
 from tui.boards.rows import BoardRows
 from tui.data.inputs import StatusRead
 from tui.data.store import Store

@@ -7,23 +7,19 @@ from typing import NamedTuple
 
 from engine.shown import times
 from engine.wire import HoldRow, Status
+from tui.boards.around.notices import in_words
 from tui.boards.cells import (
     NONE,
-    STILL_IN_FLIGHT,
     Part,
     Piece,
     Seen,
     reason_cell,
-    run_state_cell,
-    step_state_cell,
-    why_text,
 )
 from tui.boards.held import NAME_CELLS, hold_text, holds_over, holds_over_row, in_short, way_out
 from tui.boards.hosts import waits_in_short, waits_in_words
 from tui.boards.jobs import job_told
 from tui.boards.looking import Looking
 from tui.boards.looks import LOOKS, SHAPES, glyph
-from tui.boards.notices import in_words
 from tui.boards.presence import act_on_run, presence
 from tui.boards.selection import Selection
 from tui.data.hosts import standing_still
@@ -31,7 +27,6 @@ from tui.data.inputs import LinkState
 from tui.data.model import Run, State, short_id
 from tui.data.reach import bound_to
 from tui.data.store import Store
-from tui.data.tree import Tree, at_fault, in_flight_still
 from tui.keys import LISTS, Command, of_view, shown_key
 from tui.text import fmt
 from tui.text.sanitize import clip, width
@@ -371,8 +366,7 @@ def _run_status(it: Shown) -> list[Piece]:
     pieces = [
         *filtered,
         Piece(f" Runs {SHAPES.into} ", "dim", "app.cmd('back')"),
-        Piece(f"{run.workflow} {short_id(run.id)}  ", "strong"),
-        Piece(*_tree_state(tree)),
+        Piece(f"{run.workflow} {short_id(run.id)}", "strong"),
     ]
     if acted := act_on_run(it.store, run_id, short=it.cells < REASON_FROM_COLUMNS):
         pieces.append(Piece(f"  {acted}", "strong"))
@@ -384,22 +378,7 @@ def _run_status(it: Shown) -> list[Piece]:
     for hold in holds_over(tree, it.store.holds):
         now_ms, zone = it.store.time.now_ms(), it.looking.zone
         pieces.append(Piece(f"  {hold_text(hold, now_ms, zone)}", "paused"))
-    if (step := at_fault(tree)) is not None and step.error is not None:
-        why = why_text(step.http_status, step.error, step.excerpt)
-        pieces.append(Piece(f"  {step.label}: {why}", str(step.state)))
     return pieces
-
-
-def _tree_state(tree: Tree) -> Part:
-    """A run's state, and whether calls of it go on though it has ended."""
-    run, root = tree.run, tree.steps.get(tree.run.id)
-    told, style = run_state_cell(run)
-    if root is not None and root.is_pausing and not run.ended:
-        return step_state_cell(root)
-    calls = len(in_flight_still(tree))
-    if run.ended and calls:
-        told += STILL_IN_FLIGHT if calls == 1 else f", {calls:,} calls still in flight"
-    return told, style
 
 
 def foot(it: Shown, about: Callable[[Command], tuple[str, str]]) -> Line:
