@@ -19,8 +19,9 @@ from tui.data.reach import why_no_bodies
 from tui.text.redact import Redactor
 from tui.text.sanitize import safe, wrap
 
-READ_BYTES = 2_048
-LINES_SHOWN = 8
+READ_BYTES = 8_192
+LINES_SHOWN, LINES_BESIDE = 8, 60
+"""Below the steps, and beside them, where there is room for more."""
 RESTS_S = 0.2
 """The cursor has to rest on a step so long before its answer is read."""
 KEPT_MAX = 50
@@ -40,10 +41,11 @@ class LastAnswer:
         """What was read, or why it could not be."""
         self._reading: Key | None = None
 
-    def lines(self, step: Step, cells: int) -> Sequence[Cell]:
-        """What is known of it; what is not is read."""
+    def lines(self, step: Step, cells: int, *, roomy: bool = False) -> Sequence[Cell]:
+        """What is known of it; what is not is read. `roomy`: beside the steps, where that of a step
+        that is well has its place too."""
         number = step.last_answered
-        if number is None or not _tells(step, number):
+        if number is None or not (_tells(step, number) or (roomy and step.ended)):
             return ()
         what = answer_name(step, number)
         if why := why_no_bodies(self._stage.store.status):
@@ -56,7 +58,7 @@ class LastAnswer:
         head: Cell = ((f"{what} · ", "dim"), ("b", "strong"), (" shows all", "dim"))
         if isinstance(found, str):
             return [head, (found, "dim")]
-        return [head, *beginning(found, cells, LINES_SHOWN)]
+        return [head, *beginning(found, cells, LINES_BESIDE if roomy else LINES_SHOWN)]
 
     def _begin(self, key: Key) -> None:
         stage = self._stage

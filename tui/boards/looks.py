@@ -38,7 +38,10 @@ LOOKS = {
     state: Look(*SIGNS.get(state, UNKNOWN_SIGN), str(state), meaning)
     for state, meaning in MEANINGS.items()
 }
-STYLES = (*(look.style for look in LOOKS.values()), "dim", "strong", "alarm", "good", "plain")
+STYLES = (
+    *(look.style for look in LOOKS.values()), "dim", "strong", "alarm", "good", "plain",
+    "json-name", "json-string", "json-number", "json-word",
+)  # fmt: skip
 """Every name of a style that a cell may have."""
 
 

@@ -151,7 +151,7 @@ class Drawing:
             cause = tree.steps.get(step.cause_id or "")
             if step.id == tree.run.id and step.cause_id is not None:
                 cause = at_fault(tree)
-            answer = self._last_answer.lines(step, cells)
+            answer = self._last_answer.lines(step, cells, roomy=roomy)
             seen = self._rows.seen
             holds = holds_on(step, tree, seen.holds)
             lines = inspector(

@@ -15,12 +15,12 @@ from tui.boards.run.bodies import (
     DIFF_LINES_MAX,
     BodyLook,
     ShownBody,
-    indented,
     lines_of,
     longer,
     looks_of,
     readable,
 )
+from tui.boards.run.json_text import indented
 from tui.text.redact import Redactor
 from tui.text.sanitize import width
 

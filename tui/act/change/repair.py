@@ -25,7 +25,8 @@ from tui.act.outside import Tell
 from tui.act.stage import NoTerminal, Stage, Terminal, TypedLine
 from tui.boards.cells import Cell
 from tui.boards.run.beside import beside
-from tui.boards.run.bodies import indented, read
+from tui.boards.run.bodies import read
+from tui.boards.run.json_text import indented
 from tui.data.model import Step
 from tui.data.reach import why_no_bodies
 from tui.text.redact import Redactor

@@ -5,7 +5,6 @@ What is here has been through `redact`, and nothing of it reaches the terminal a
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from difflib import unified_diff
 from enum import StrEnum
@@ -18,6 +17,7 @@ from msgspec import Struct
 from engine.wire import json_fault
 from tui.boards.by_hand import hand_text
 from tui.boards.cells import Cell
+from tui.boards.run.json_text import indented, json_lines
 from tui.data.model import SET_BY_HAND, Step
 from tui.text import fmt
 from tui.text.redact import Redactor
@@ -32,8 +32,6 @@ MORE_BYTES_MAX = 1_048_576
 """As much again is read at its end, but no more than this at once."""
 HEX_BYTES_A_LINE = (16, 8, 4)
 """As many as there is room for."""
-INDENT_LEVELS_MAX = 40
-"""Deeper JSON is indented no further, lest its indentation be most of it."""
 DIFF_LINES_MAX = 2_000
 """Longer bodies are not compared: the time for it grows with the square."""
 
@@ -147,7 +145,7 @@ def lines_of(
     if look is BodyLook.DIFF and before is not None:
         lines += _diff(before, body, cells)
     else:
-        lines += [(line, "plain") for line in _plain(body, look, cells)]
+        lines += _shown(body, look, cells)
     if not body.is_whole:
         shown = f"the first {fmt.size(body.read_bytes)} of {fmt.size(body.kept_bytes)} shown"
         lines += [
@@ -161,11 +159,19 @@ def beginning(body: ShownBody, cells: int, most: int) -> list[Cell]:
     """The first lines of a body as it is usually shown, at most so many."""
     if not body.data:
         return [("(empty)", "dim")]
-    found = list(islice(_plain(body, looks_of(body)[0], cells), most + 1))
-    lines: list[Cell] = [(line, "plain") for line in found[:most]]
+    found = list(islice(_shown(body, looks_of(body)[0], cells), most + 1))
+    lines = found[:most]
     if len(found) > most or not body.is_whole:
         lines.append(("…", "dim"))
     return lines
+
+
+def _shown(body: ShownBody, look: BodyLook, cells: int) -> Iterator[Cell]:
+    """Its lines in this look, JSON in colour."""
+    text = body.text()
+    if text is not None and look is BodyLook.PRETTY and _is_json(body, text):
+        return json_lines(text, max(8, cells))
+    return ((line, "plain") for line in _plain(body, look, cells))
 
 
 def _plain(body: ShownBody, look: BodyLook, cells: int) -> Iterator[str]:
@@ -190,56 +196,12 @@ def _diff(before: ShownBody, after: ShownBody, cells: int) -> Iterator[Cell]:
         yield (line, styles.get(line[0], "plain"))
 
 
-# -- JSON ------------------------------------------------------------------------------------------
-
-_SYMBOL = re.compile(r'["{}\[\],:]|[^\s{}\[\],:"]++')
-
-
 def _is_json(body: ShownBody, text: str) -> bool:
     if "json" not in body.content_type.lower():
         return False
     if not body.is_whole:
         return text.lstrip()[:1] in ("{", "[")
     return json_fault(text.encode()) is None
-
-
-def indented(text: str) -> str:
-    """JSON as it is to be read, not as it travelled; it may end anywhere."""
-    found: list[str] = []
-    depth = 0
-    opened = False
-    at = 0
-    while (match := _SYMBOL.search(text, at)) is not None:
-        at = match.end() if match[0] != '"' else _string_end(text, match.end())
-        symbol = text[match.start() : at]
-        if symbol in ("}", "]"):
-            depth = max(0, depth - 1)
-            found += [symbol] if opened else [_line(depth), symbol]
-            opened = False
-            continue
-        if opened:
-            found.append(_line(depth))
-        opened = symbol in ("{", "[")
-        depth += opened
-        found.append({",": f",{_line(depth)}", ":": ": "}.get(symbol, symbol))
-    return "".join(found)
-
-
-def _string_end(text: str, begin: int) -> int:
-    """Behind the quote that ends a string; an expression would hold the screen up for long ones."""
-    at = text.find('"', begin)
-    while at >= 0:
-        before = at
-        while before > begin and text[before - 1] == "\\":
-            before -= 1
-        if (at - before) % 2 == 0:
-            return at + 1
-        at = text.find('"', at + 1)
-    return len(text)
-
-
-def _line(depth: int) -> str:
-    return "\n" + "  " * min(depth, INDENT_LEVELS_MAX)
 
 
 # -- lines -----------------------------------------------------------------------------------------
