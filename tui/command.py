@@ -140,6 +140,8 @@ def _options(ctx: click.Context) -> Options:
             " and an address begins with http:// or https://."
         )
     said = config.said(profile)
+    if url is not None and re.fullmatch(r"[\w.-]+:\d+(/.*)?", url):
+        url = f"http://{url}"  # a host and its port, as everybody types it
 
     def chosen(name: str) -> Any:
         is_given = ctx.get_parameter_source(name) is not ParameterSource.DEFAULT

@@ -205,6 +205,16 @@ def _spelled(command: Command, wanted: str) -> str:
     return ",".join(keys)
 
 
+def why_not_here(command: Command, view: str) -> str:
+    """Why a command does nothing in a view: where it is for."""
+    where = [_PLACES[each] for each in (*BOARDS, "run") if each in command.views]
+    told = " and ".join([", ".join(where[:-1]), where[-1]] if len(where) > 1 else where)
+    return f"that is for {told}, not for {_PLACES[view]}"
+
+
+_PLACES = {**{view: BY_ID[view].label for view in BOARDS}, "run": "the steps of a run"}
+
+
 class NoCommand(Exception):
     """What was typed is none; the message says what there is."""
 

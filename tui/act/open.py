@@ -57,7 +57,12 @@ def _open(stage: Stage, _: str) -> None:
         case _ if stage.looking.toggles_rest(row_id):
             stage.redraw()
         case _:
-            _answer(stage, "")
+            step = stage.looking.step(row_id)
+            if step is not None and step.cause_id in stage.looking.lines:
+                stage.selection().move_to_id(step.cause_id)
+                stage.tell(f"{step.label} ended for this one: b shows its own last answer")
+            else:
+                _answer(stage, "")
 
 
 def _neighbour(by: int) -> Does:

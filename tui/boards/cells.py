@@ -302,13 +302,20 @@ def cause_cells(cause: Cause, seen: Seen) -> dict[str, Cell]:
     at = cause.at
     return {
         "runs": (fmt.count(cause.runs), "strong"),
-        "new": (fmt.count(cause.new_runs), "alarm" if cause.new_runs else "dim"),
+        "new": (fmt.count(cause.new_runs), _new_style(cause)),
         "cause": (cause_text(cause), "failed" if cause.state is State.FAILED else "paused"),
         "host": NONE if at is None else (at.host, "plain"),
         "what": cause_what(cause),
         "last": age_cell(cause.last_at, seen),
         "id": (cause.id, "dim"),
     }
+
+
+def _new_style(cause: Cause) -> str:
+    """That some are new says something where others are not."""
+    if not cause.new_runs:
+        return "dim"
+    return "alarm" if cause.new_runs < cause.runs else "plain"
 
 
 def cause_what(cause: Cause) -> Part:

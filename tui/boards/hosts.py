@@ -28,6 +28,8 @@ MEANS = {
     "retry-budget": "its host fails, and enough of its calls are retries",
 }
 """What keeps those back that wait for something, as far as the word does not say it."""
+OK_SHARE_MIN, DOWN_SHARE = 0.9, 0.01
+"""Below the one a host does badly; below the other it is as good as down."""
 OK_ENDED_MIN = 5
 """Of fewer attempts no share is told."""
 
@@ -48,14 +50,15 @@ def host_cell(host: Host, seen: Seen) -> Cell:
 def host_cells(host: Host, seen: Seen) -> dict[str, Cell]:
     """A host's row."""
     share = ok_share(host)
-    bad = share is not None and share < 0.9
+    bad = share is not None and share < OK_SHARE_MIN
+    how = "good" if share is None or not bad else "alarm" if share >= DOWN_SHARE else "failed"
     shares = [succeeded / ended if ended else None for ended, succeeded in host.by_minute]
     spark = fmt.sparkline(shares, top=1.0)
     return {
         "host": host_cell(host, seen),
-        "spark": (spark, "alarm" if bad else "good"),
+        "spark": (spark, how),
         "ok": (f"n<{OK_ENDED_MIN}", "dim") if share is None else (
-            f"{100 * share:.1f}", "alarm" if bad else "plain"
+            f"{100 * share:.1f}", how if bad else "plain"
         ),
         "rate": (fmt.short(per_minute(host)), "plain"),
         "p95": NONE if host.p95_ms is None else (times.took(host.p95_ms), "plain"),

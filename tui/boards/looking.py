@@ -26,6 +26,9 @@ BACK_MAX = 10
 """So many views are remembered."""
 
 
+GONE_INTO = frozenset({"run", "jobs"})
+
+
 class Visit(NamedTuple):
     """Where `esc` goes back to: a view, the filters as they were, and those before them."""
 
@@ -103,9 +106,13 @@ class Looking(Struct, kw_only=True):
         return self.view, self.filter, self.open_run_id, self.whole_filter
 
     def go(self, view: str) -> None:
-        """Look at a view, from its newest row on. The one before is gone back to."""
-        if view != self.view:
+        """Look at a view, from its newest row on. A run, and the jobs, are gone into: the view
+        before is gone back to. The other boards are where one begins: behind them is nothing."""
+        if view in GONE_INTO and view != self.view:
             self._remember()
+        elif view != self.view and self.back:  # out of what was gone into
+            _, self.filters, self.before_typed = self.back[0]
+            self.back = []
         self.view = view
         self.whole_filter = False
         self.following = True

@@ -236,10 +236,10 @@ def chart(step: Step, span: Span, cells: int, below: Sequence[Stretch] = ()) -> 
         thin = style if style == "failed" else "dim"
         ended_at = attempt.ended_at or span.now_ms
         fill(attempt.started_at, ended_at, character, style, least=1)
-        for begin, end in below:
-            begin, end = max(begin, attempt.started_at), min(end, ended_at)
-            if begin < end:
-                fill(begin, end, SHAPES.thin, thin, least=0)
+        for opened, closed in below:
+            first, until = max(opened, attempt.started_at), min(closed, ended_at)
+            if first < until:
+                fill(first, until, SHAPES.thin, thin, least=0)
         if attempt.ended_at is not None:  # what it answered is its own work, however short
             last = max(span.cell(attempt.started_at, cells), span.cell(ended_at, cells) - 1)
             row[min(last, cells - 1)] = (character, style)

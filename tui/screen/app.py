@@ -34,7 +34,7 @@ from tui.data.feed import Feed
 from tui.data.inputs import Input as Taken
 from tui.data.inputs import LinkState
 from tui.data.store import Store
-from tui.keys import BY_ID, COMMANDS, LISTS, TYPED_BEHIND, Command, remapped
+from tui.keys import BY_ID, COMMANDS, LISTS, TYPED_BEHIND, Command, remapped, why_not_here
 from tui.screen import themes
 from tui.screen.attention import GIVE_TITLE_BACK, KEEP_TITLE, Attention
 from tui.screen.dialogs import background
@@ -401,7 +401,8 @@ class Dashboard(App[None]):
         """Do what a command says."""
         command = BY_ID[name]
         if self.looking.view not in command.views and command.id not in ("back", "quit"):
-            self.tell(f"{command.label}: not here", "alarm")
+            told = why_not_here(command, self.looking.view)
+            self.tell(f"{command.label}: {told}", "alarm")
             return
         if self._told[1] == "alarm" and not self.prompt.kind:  # which hides it
             self._told_until = float("-inf")  # what was wrong is answered by another command

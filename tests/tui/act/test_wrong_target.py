@@ -180,7 +180,7 @@ async def test_the_menu_is_about_the_row_it_was_opened_on(world: World) -> None:
 
 @on_screen()
 async def test_escape_takes_back_one_layer(world: World) -> None:
-    """Marks, then the filter that was typed, then the board that was left, with its filter."""
+    """Marks, then the filter that was typed; then nothing: a board is a floor."""
     app = world.app
     world.runs(run_row(1), run_row(2))
     await world.press("2", "1")
@@ -190,7 +190,7 @@ async def test_escape_takes_back_one_layer(world: World) -> None:
     await world.press("escape")
     assert (app.looking.view, app.looking.filters["runs"]) == ("runs", "is:live")
     await world.press("escape")
-    assert app.looking.view == "retries"
+    assert app.looking.view == "runs"
     list_runs(app, "is:stuck cause:a91c")
     await world.press("escape", "1")
     assert app.looking.filters["runs"] == "is:live"
@@ -236,7 +236,7 @@ async def test_a_key_is_not_for_a_row_that_is_not_seen(world: World) -> None:
     world.app.looking.follow(following=False)
     world.app.grid().scroll_to(y=50, animate=False)
     await world.shown()
-    line_with(await world.press("R"), "this is the row: it was not on the screen")
+    line_with(await world.press("R"), "its row was out of sight, and is shown now: press again")
     assert world.posts == []
     await world.press("R")
     assert [path for path, _ in world.posts] == [f"/api/v1/runs/{rows[0].id}/actions"]
@@ -246,5 +246,6 @@ async def test_a_key_is_not_for_a_row_that_is_not_seen(world: World) -> None:
 async def test_a_key_of_another_board_says_so(world: World) -> None:
     """It is not dead; and what was wrong is no longer told when something else was done."""
     await world.lists(run_row(1))
-    line_with(await world.press("3", "slash"), "Filter: not here")
-    assert "not here" not in "\n".join(await world.press("1"))
+    told = "Filter: that is for Runs, Retries and the steps of a run, not for Stuck"
+    line_with(await world.press("3", "slash"), told)
+    assert "that is for" not in "\n".join(await world.press("1"))

@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from engine.core.text.times import rfc3339
-from engine.wire import RepairRow
+from engine.wire import AttemptRow, RepairRow
+from tests.tui.on_screen import World, line_with, on_screen, run_row
+from tests.tui.on_screen import step_row as screen_row
 from tests.tui.support import (
     NOW,
     RUN,
@@ -16,6 +18,7 @@ from tests.tui.support import (
     store_at,
     tree_read,
 )
+from tui.act.open import open_run
 from tui.boards.cells import Seen, event_more, event_words, text_of
 from tui.boards.looks import in_ascii
 from tui.boards.rows import GRIDS, BoardRows
@@ -130,3 +133,31 @@ def test_an_event_tells_it_at_once() -> None:
     happened = store.events[-1]
     assert event_words(happened) == ("result set", "strong")
     assert event_more(happened) == "by ana · “paid”"
+
+
+@on_screen(size=(140, 30))
+async def test_b_shows_the_result_that_was_set(world: World) -> None:
+    """From where the engine has it, not what the attempt before was answered; that is one key
+    further. Of a skipped step it is said that there is none."""
+    run = run_row(1, "completed")
+    world.runs(run)
+    failed = AttemptRow(1, 1, "failure", rfc3339(NOW), rfc3339(NOW), 402, "http-status")
+    done: dict[str, Any] = {"generation": 2, "attempt_rows": (failed,), "ended_at": rfc3339(NOW)}
+    world.tree(
+        run,
+        screen_row(run.id, None, "completed", attempt_rows=()),
+        screen_row(run.id, "charge", "completed", repairs=(repaired(),), http_status=200, **done),
+        screen_row(run.id, "mail", "completed", repairs=(repaired("skip"),), **done),
+    )
+    world.answers["/attempts/1/response"] = (200, {"error": "declined"})
+    world.answers["-charge/response"] = (200, {"paid": 7})
+    open_run(world.app, run.id, f"{run.id}-charge")
+    lines = await world.press()
+    line_with(lines, "✓ ✎ charge  result set by a")
+    line_with(lines, "result set by ana · 200 · b shows all")
+    lines = await world.press("b")
+    line_with(lines, "charge: result set by ana · 200 · 2 of 2")
+    line_with(lines, '"paid": 7')
+    line_with(await world.press("["), "charge: answer to try 1 · 402 · 1 of 2")
+    await world.press("escape", "j")
+    line_with(await world.press("b"), "it was skipped, and has no answer: p, then ] shows")

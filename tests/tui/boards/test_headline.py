@@ -22,7 +22,11 @@ from tui.boards.around.headline import alike, headline
 from tui.data.inputs import CausesRead
 from tui.data.store import Store
 
-CARD = {"http_status": 402, "error": "http-status: answered 402", "excerpt": "card_declined"}
+CARD: dict[str, Any] = {
+    "http_status": 402,
+    "error": "http-status: answered 402",
+    "excerpt": "card_declined",
+}
 
 
 def run(status: str, *, passed_s: float = 183, card: str = "failed", **members: Any) -> Store:
@@ -32,7 +36,7 @@ def run(status: str, *, passed_s: float = 183, card: str = "failed", **members: 
     store.apply(status_read(NOW, clock))
     tried = attempt_row(1, "failure", -1_000, 0, http_status=402)
     root = {"failed": "failed", "completed": "completed"}.get(status, "waiting")
-    cause = {"cause_id": f"{RUN}-card"} if root == "failed" else {}
+    cause: dict[str, Any] = {"cause_id": f"{RUN}-card"} if root == "failed" else {}
     store.apply(
         tree_read(
             step_row(status=root, **cause),
@@ -52,8 +56,8 @@ def told(store: Store, cells: int = 120) -> tuple[str, str]:
 
 def causes(store: Store, **reason: Any) -> None:
     """Thirteen runs failed as this one did."""
-    why = Reason(**({"step_id": "s", "step_name": "card", "http_status": 402,
-                     "error": "http-status: answered 402"} | reason))  # fmt: skip
+    told: dict[str, Any] = {"step_id": "s", "step_name": "card", "http_status": 402}
+    why = Reason(**(told | {"error": "http-status: answered 402"} | reason))
     row = CauseRow("c", 13, 0, rfc3339(NOW), rfc3339(NOW), RUN, "order.fulfil", "failed", None, why)
     store.apply(CausesRead(CauseList((row,), 13, 300_000)))
 

@@ -43,10 +43,26 @@ def test_the_way_back_goes_by_what_was_typed_and_by_the_view_before() -> None:
     assert (looking.view, looking.filter) == ("retries", "host:b")
     assert looking.go_back()
     assert (looking.view, looking.filter) == ("retries", "")
-    assert looking.go_back()
-    assert (looking.view, looking.filter) == ("runs", "is:live")
-    assert not looking.go_back()
+    assert not looking.go_back(), "a board is where one begins"
     assert Looking(view="run").go_back()
+
+
+def test_a_board_is_a_floor() -> None:
+    """`esc` on it stays there, wherever one was before; and it is as it was left, without what was
+    gone into meanwhile."""
+    looking = Looking(filters={"runs": "is:live", "retries": ""})
+    looking.go("hosts")
+    looking.list_runs("is:live host:a")
+    looking.open_run(RUN)
+    looking.go("run")
+    looking.go("retries")
+    assert not looking.go_back()
+    assert looking.view == "retries"
+    looking.go("runs")
+    assert looking.filter == "is:live"
+    looking.go("jobs")
+    assert looking.go_back()
+    assert looking.view == "runs"
 
 
 def test_a_filter_typed_as_it_was_leaves_nothing_to_take_back() -> None:
@@ -61,9 +77,9 @@ def test_the_way_back_has_an_end() -> None:
     """Of many views the last are remembered; a view that is gone to again is none more."""
     looking = Looking()
     for _ in range(BACK_MAX):
-        looking.go("hosts")
-        looking.go("hosts")
-        looking.go("runs")
+        looking.list_runs("host:a")
+        looking.open_run(RUN)
+        looking.go("run")
     assert len(looking.back) == BACK_MAX
 
 

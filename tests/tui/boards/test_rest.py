@@ -29,7 +29,11 @@ def wide(count: int = 100, **more: Any) -> Store:
         ended = 50_000 + (40 - n) if failed else n * 10
         row = attempt_row(1, "failure" if failed else "success", 0, n * 10,
                           http_status=500 if failed else 200)  # fmt: skip
-        why = {"http_status": 500, "error": "http-status", "excerpt": f"deadlock {n}"}
+        why: dict[str, Any] = {
+            "http_status": 500,
+            "error": "http-status",
+            "excerpt": f"deadlock {n}",
+        }
         steps.append(
             step_row(f"ship{n:05}", status, parent=RUN, attempts=[row], ended=ended, **more,
                      **(why if failed else {}))

@@ -36,6 +36,7 @@ from tui.boards.steptree import (
     SHOWN_OF_FOLDED,
     Arranged,
     Span,
+    TreeLine,
     axis,
     chart,
     lines,
@@ -116,6 +117,12 @@ def test_what_is_collapsed_is_left_out() -> None:
     assert (root.children, root.collapsed) == (3, True)
 
 
+def told(line: TreeLine) -> str:
+    """What a line says that stands for many steps."""
+    assert line.rest is not None
+    return rest_name(line.rest)
+
+
 def wide(count: int) -> Tree:
     """A fan-out; of 4,812 there are 18 that back off and 4 that have failed, far behind."""
     steps = [step_row(status="waiting")]
@@ -146,8 +153,8 @@ def test_a_wide_fan_out_is_folded() -> None:
     rest = found[-1]
     assert (rest.id, rest.step, rest.prefix) == (f"{RUN}+rest", None, "└─ ")
     assert [line.prefix for line in found[1:-1]] == ["├─ "] * SHOWN_OF_FOLDED
-    assert rest_name(rest.rest) == "ship ×4,792  ✓4,790 ↻2"
-    assert in_ascii(rest_name(rest.rest)) == "ship x4,792  +4,790 r2"
+    assert told(rest) == "ship ×4,792  ✓4,790 ↻2"
+    assert in_ascii(told(rest)) == "ship x4,792  +4,790 r2"
 
 
 def test_a_step_that_was_asked_for_is_not_folded() -> None:
@@ -161,7 +168,7 @@ def test_a_step_that_was_asked_for_is_not_folded() -> None:
     rows.looking.open_run(RUN, below.id)
     rows.draw_run(GRIDS["run"], 80)
     assert rows.ids("run") == [RUN, f"{RUN}-s150", below.id, f"{RUN}+rest"]
-    assert rest_name(rows.looking.lines[f"{RUN}+rest"].rest) == "steps ×199  ✓199"
+    assert told(rows.looking.lines[f"{RUN}+rest"]) == "steps ×199  ✓199"
 
 
 def test_nothing_to_look_at_is_one_line() -> None:
@@ -169,7 +176,7 @@ def test_nothing_to_look_at_is_one_line() -> None:
     steps = [step_row(f"ship{n}", "completed", parent=RUN, ended=1) for n in range(200)]
     found = lines(tree_of(tree_read(step_row(), *steps)))
     assert len(found) == 2
-    assert (found[1].prefix, rest_name(found[1].rest)) == ("└─ ", "steps ×200  ✓200")
+    assert (found[1].prefix, told(found[1])) == ("└─ ", "steps ×200  ✓200")
 
 
 def test_a_fan_out_that_fits_is_not_folded() -> None:
@@ -307,6 +314,7 @@ def test_own_work_is_thick_and_waiting_for_steps_thin() -> None:
         step_row("order", "running", attempts=begins),
         step_row("a", "completed", parent=RUN, at=2_000, ended=4_000),
         step_row("b", "completed", parent=RUN, at=3_000, ended=6_000),
+        step_row("short", "completed", parent=RUN, at=3_500, ended=4_500),
         step_row("c", "running", parent=RUN, at=8_000),
     ))  # fmt: skip
     below = open_below(tree)

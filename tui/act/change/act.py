@@ -30,6 +30,7 @@ from tui.data.reach import why_not_act
 from tui.keys import BY_ID, Command, remapped, shown_key
 
 REPAIRS = frozenset({"set-result", "skip", "other-payload"})
+OUT_OF_SIGHT = "its row was out of sight, and is shown now: press again"
 OF_NO_ROW = frozenset({"undo", "abort"})
 """Commands that are not about the row under the cursor."""
 
@@ -108,6 +109,9 @@ class Acting:
                 return gone
             targets = list(islice(self.targets(), MARKED_MAX + 1))
         if not targets:
+            line = stage.looking.lines.get(stage.selection().cursor_id or "")
+            if stage.looking.view == "run" and line is not None and line.rest is not None:
+                return f"these are {len(line.rest.steps):,} steps: enter lists them"
             return "there is nothing under the cursor"
         if len(targets) > MARKED_MAX:
             return f"more than {MARKED_MAX} are marked by hand: filter, then mark all with a"
@@ -141,7 +145,7 @@ class Acting:
         """A key that changes the engine was pressed: do it, ask, or say why not."""
         why = self.why_not(command, targets)
         if not why and targets is None and command.id not in OF_NO_ROW:
-            why = "" if self._has_seen() else "this is the row: it was not on the screen"
+            why = "" if self._has_seen() else OUT_OF_SIGHT
         if why:
             self._stage.tell(f"{command.label}: {why}", "alarm")
             return

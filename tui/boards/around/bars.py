@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import NamedTuple
 
 from engine.shown import times
@@ -43,6 +43,7 @@ RELEASE = "release"
 """What held attempts wait for."""
 REASON_FROM_COLUMNS = 100
 """A narrower list of runs has no column for it."""
+COUNTED_ON_TABS = ("causes", "jobs")
 COUNTED_AS = {"runs": " runs", "retries": " steps", "hosts": " hosts", "jobs": " jobs"}
 """What a board has as its rows: a tab counts the same."""
 Line = tuple[list[Piece], list[Piece]]
@@ -161,18 +162,20 @@ def link(store: Store, seen: Seen) -> list[Piece]:
 
 
 def tabs(it: Shown, badges: Sequence[str]) -> Line:
-    """The boards, each with its key and how much is on it; where that is too much, without the
-    numbers, or with the name of the chosen one alone."""
+    """The boards, each with its key and how much is on it; where that is too much with the number
+    of what is stuck alone, then without names but that of the chosen one. Jobs are there while one
+    runs or is looked at."""
     right = [Piece(f" {badge} ", "reverse") for badge in badges if badge]
     room = it.cells - sum(width(piece.text) for piece in right)
-    pieces = _tabs(it, counts=True)
-    for named in (True, False):
-        if sum(width(piece.text) for piece in pieces) > room:
-            pieces = _tabs(it, counts=False, named=named)
+    pieces: list[Piece] = []
+    for counts, named in ((COUNTED_ON_TABS, True), (("causes",), True), (("causes",), False)):
+        pieces = _tabs(it, counts=counts, named=named)
+        if sum(width(piece.text) for piece in pieces) <= room:
+            break
     return pieces, right
 
 
-def _tabs(it: Shown, *, counts: bool, named: bool = True) -> list[Piece]:
+def _tabs(it: Shown, *, counts: Collection[str], named: bool) -> list[Piece]:
     store = it.store
     found = {
         "causes": (store.status.stuck_count or 0, "failed"),
@@ -185,7 +188,9 @@ def _tabs(it: Shown, *, counts: bool, named: bool = True) -> list[Piece]:
             continue
         key = shown_key(command.keys)
         count, style = found.get(view, (0, "plain"))
-        told = f" {fmt.short(count)}" if count and counts else ""
+        if view == "jobs" != it.looking.view and not count:
+            continue
+        told = f" {fmt.short(count)}" if count and view in counts else ""
         if view == it.looking.view or (it.looking.view == "run" and view == "runs"):
             pieces.append(Piece(f" {key} {command.label}{told} ", "reverse", action))
             continue

@@ -34,6 +34,9 @@ IN_WORDS = (
     ("Name or service not known", "there is no host of that name"),
     ("name resolution", "the host's name cannot be looked up now"),
 )
+CANNOT_BE_REACHED = "The engine cannot be reached."
+OF_NO_ENGINE = ("answered without an event stream", "not as the engine does")
+"""What the client says of an answer that is none of an engine's."""
 CERTIFICATE = re.compile(r"certificate verify failed: (.*?)( \(_ssl|$)")
 
 
@@ -105,7 +108,9 @@ def _row_of(store: Store, asked: Viewed, cells: int) -> Iterator[Cell]:
 def _lost(store: Store, asked: Viewed, cells: int) -> Iterator[Cell]:
     link = store.link
     left = 0.0 if link.retry_at is None else max(0.0, link.retry_at - store.clock.monotonic())
-    yield ("The engine cannot be reached.", "alarm")
+    is_other = any(sign in link.reason for sign in OF_NO_ENGINE)
+    told = "Something answers there, but it is no engine." if is_other else CANNOT_BE_REACHED
+    yield (told, "alarm")
     yield from _facts(
         cells,
         address=_address(asked),
