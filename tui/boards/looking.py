@@ -124,7 +124,7 @@ class Looking(Struct, kw_only=True):
             self.filters[self.view] = self.before_typed.pop(self.view)
         elif self.back:
             self.view, self.filters, self.before_typed = self.back.pop()
-        elif self.view == "run":
+        elif self.view in GONE_INTO:
             self.view = "runs"
         else:
             return False

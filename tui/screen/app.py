@@ -26,7 +26,7 @@ from tui.act.copy import Copying
 from tui.act.outside import Outside
 from tui.act.stage import BodyPage, Page, Question, TypedLine
 from tui.boards.cells import Part
-from tui.boards.looking import Looking
+from tui.boards.looking import GONE_INTO, Looking
 from tui.boards.looks import in_ascii
 from tui.boards.rows import GRIDS, BoardRows
 from tui.boards.selection import Selection
@@ -146,10 +146,13 @@ class Dashboard(App[None]):
     def compose(self) -> ComposeResult:
         yield Bar(2, id="top")
         yield Bar(1, id="headline")
-        with ContentSwitcher(id="body", initial=self.looking.view):
-            for name, columns in GRIDS.items():
-                cells = partial(self.rows.cells, name)
-                grid = Grid(columns, cells, id=f"{name}-grid")
+        grids = {
+            name: Grid(columns, partial(self.rows.cells, name), id=f"{name}-grid")
+            for name, columns in GRIDS.items()
+        }
+        below = grids.pop("jobs")
+        with ContentSwitcher(id="body", initial="runs"):
+            for name, grid in grids.items():
                 if name == "run":
                     with Container(id="run"):
                         yield grid
@@ -157,6 +160,8 @@ class Dashboard(App[None]):
                 else:
                     with Container(id=name):
                         yield grid
+        with Container(id="jobs"):  # below the board that it was opened from
+            yield below
         yield Bar(1, id="status")
         yield Prompt(self.store, id="prompt-line")
         yield Bar(1, id="foot")
@@ -300,8 +305,10 @@ class Dashboard(App[None]):
         self._told_until = float("-inf")
         grid = self.grid()
         grid.selection.look_anew()
-        self.query_one("#body", ContentSwitcher).current = view
-        self.query_one("#headline").display = view == "run"
+        self.query_one("#jobs").display = view == "jobs"
+        if view != "jobs":
+            self.query_one("#body", ContentSwitcher).current = view
+            self.query_one("#headline").display = view == "run"
         if view == "run" and not looking.lines:  # another one: the cursor begins at its head
             grid.set_ids([], 0.0)
         if self.feed is not None:
@@ -424,8 +431,8 @@ class Dashboard(App[None]):
             self.show(self.looking.view)
 
     def go_up_or_quit(self) -> None:
-        """Out of a run to its list; out of a list for good."""
-        if self.looking.view == "run":
+        """Out of a run, or of the jobs, to the board before; out of a board for good."""
+        if self.looking.view in GONE_INTO:
             self.go_back()
         else:
             self.exit()
@@ -440,11 +447,6 @@ class Dashboard(App[None]):
         """Show the details of the cursor's step, or hide it."""
         inspector = self.query_one("#inspector")
         inspector.display = not inspector.display
-
-    def suspend_job(self) -> None:
-        """To the shell."""
-        if not background.suspend(self):
-            self.tell("there is no shell to go back to", "alarm")
 
     # -- the line at the foot ------------------------------------------------------------------
 
@@ -488,7 +490,7 @@ DOES: dict[str, Callable[[Dashboard, str], None]] = {
     "command": lambda app, _: app.type_command(),
     "back": lambda app, _: app.go_back(),
     "up-or-quit": lambda app, _: app.go_up_or_quit(),
-    "suspend": lambda app, _: app.suspend_job(),
+    "suspend": lambda app, _: background.suspend_or_say(app, app),
     "quit": lambda app, _: app.exit(),
 }
 """What each command does."""

@@ -117,12 +117,16 @@ async def test_a_job_is_read_until_its_runs_have_ended(autojump_clock: object) -
 async def test_a_job_lists_its_runs_and_tells_of_its_end(world: World) -> None:
     """Not those that its filter finds now: after a success these are none."""
     world.store.apply(JobsRead((job("running"),)))
-    lines = await world.press("6")
+    lines = await world.press("2", "6")
+    line_with(lines, "reading retries")  # the board that it was opened from
+    line_with(lines, "q Back")
     line_with(lines, "LEFT ALONE")
     line_with(lines, "3 left alone: it is paused")
     world.store.apply(JobRead(job(runs=RUNS)))
     line_with(await world.shown(), "job 67VZ0G3G ended: 60 of 61 retried: 57 completed, 2 failed")
-    await world.press("enter")
+    await world.press("q")
+    assert world.app.looking.view == "retries"
+    await world.press("6", "enter")
     assert world.app.looking.view == "runs"
     assert world.app.looking.filter == "job:01K-67VZ0G3G"
     assert to_builtins(world.posts) == []

@@ -18,7 +18,7 @@ from tui.boards.cells import (
 from tui.boards.held import NAME_CELLS, hold_text, holds_over, holds_over_row, in_short, way_out
 from tui.boards.hosts import waits_in_short, waits_in_words
 from tui.boards.jobs import job_told
-from tui.boards.looking import Looking
+from tui.boards.looking import GONE_INTO, Looking
 from tui.boards.looks import LOOKS, SHAPES, glyph
 from tui.boards.presence import act_on_run, presence
 from tui.boards.selection import Selection
@@ -398,7 +398,7 @@ def foot(it: Shown, about: Callable[[Command], tuple[str, str]]) -> Line:
             continue
         label, off = about(command) if command.writes else (command.label, "")
         action = f"app.cmd({command.id!r})"
-        if command.id == "up-or-quit" and it.looking.view == "run":
+        if command.id == "up-or-quit" and it.looking.view in GONE_INTO:
             label = "Back"
         key = shown_key(command.keys)
         side = right if command.id in ("help", "up-or-quit") else left

@@ -13,7 +13,7 @@ from typing import Any
 
 from textual.app import App, SuspendNotSupported
 
-from tui.act.stage import NoTerminal
+from tui.act.stage import NoTerminal, Stage
 
 LOOK_AGAIN_S = 0.005
 
@@ -35,6 +35,12 @@ def suspend(app: App[Any]) -> bool:
     except SuspendNotSupported:
         return False
     return True
+
+
+def suspend_or_say(app: App[Any], stage: Stage) -> None:
+    """The same; that there is none is said."""
+    if not suspend(app):
+        stage.tell("there is no shell to go back to", "alarm")
 
 
 def call(words: Sequence[str]) -> None:
