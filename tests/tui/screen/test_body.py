@@ -254,3 +254,24 @@ async def test_another_width_cuts_the_lines_anew(world: World) -> None:
     await world.works_end()
     line_with(await world.shown(), "END")
     assert isinstance(world.app.screen, BodyScreen)
+
+
+@on_screen()
+async def test_a_text_is_found_in_a_body(world: World) -> None:
+    """Without a pager, so in a browser too: `/`, then `n` and `N` go round; `esc` in the field
+    closes the field alone."""
+    fill(world)
+    world.answers["/attempts/3/response"] = (200, "\n".join(f"k{n} x" for n in range(90)).encode())
+    await world.open_first("b")
+    lines = await world.press("slash", "k", "8", "enter")
+    line_with(lines, "line 1 of 11 with k8 · n N go on")
+    line_with(lines, "│ k8 x")
+    line_with(await world.press("n"), "line 2 of 11")
+    line_with(await world.press("N", "N"), "line 11 of 11")
+    await world.press("slash", "z", "escape")
+    assert isinstance(world.app.screen, BodyScreen)
+    line_with(await world.press("n"), "line 1 of 11 with k8")
+    await world.press("slash")
+    line_with(await world.press(*"zz", "enter"), "nothing of what was read has 'zz'")
+    await world.press("escape")
+    assert not isinstance(world.app.screen, BodyScreen)

@@ -9,11 +9,12 @@ from functools import partial
 from typing import TYPE_CHECKING, ClassVar
 
 from anyio import to_thread
-from textual import events, work
+from textual import events, on, work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Container
 from textual.content import Content
+from textual.widgets import Input
 
 from engine.client import AtomicError
 from tui.act.copy import Copying
@@ -32,6 +33,7 @@ from tui.boards.run.bodies import (
     read,
 )
 from tui.screen.dialogs.ask import READING
+from tui.screen.dialogs.find import Find, lines_with
 from tui.screen.widgets.lines import Lines
 from tui.screen.widgets.tight import TightScreen
 from tui.text.redact import Redactor
@@ -40,7 +42,9 @@ from tui.text.sanitize import safe
 if TYPE_CHECKING:
     from engine.client import AsyncClient, BodyPart
 
-KEYS = "m %s · [ ] tries · o pager · e editor · y copy · esc closes"
+KEYS = "/ finds · m %s · [ ] tries · o pager · e editor · y copy · esc closes"
+HEAD_LINES = 2
+"""Of a body: how long it is, and a blank one."""
 FRAME_CELLS = 6
 """Border, padding and scroll bar."""
 
@@ -70,6 +74,9 @@ class BodyScreen(TightScreen):
         Binding("o", "program('PAGER')", show=False),
         Binding("e", "program('EDITOR')", show=False),
         Binding("y", "copy", show=False),
+        Binding("slash", "find", show=False),
+        Binding("n", "found(1)", show=False),
+        Binding("N", "found(-1)", show=False),
     ]
 
     def __init__(
@@ -96,10 +103,17 @@ class BodyScreen(TightScreen):
         """What to scroll by when the lines are there."""
         self._wants_more = False
         """The next part of it is asked for."""
+        self._at = 0
+        """The line that was gone to."""
+        self._sought = ""
+        """What was looked for last."""
+        self._told: list[Cell] = []
+        """Its lines, as they are shown."""
 
     def compose(self) -> ComposeResult:
         with Container(id="read"):  # as the boards have it: other styles would first be parsed
             yield Lines(id="read-lines")
+            yield Find()
 
     def on_resize(self, event: events.Resize) -> None:
         """Cut the lines anew."""
@@ -156,6 +170,7 @@ class BodyScreen(TightScreen):
             return
         box.border_title = Content(self._title(self._look))
         lines.show(found, stay=self._is_shown)
+        self._told = found
         self._is_shown, self._wants_more = True, False
         self._tell_keys()
         early, self._early = self._early, []
@@ -225,6 +240,44 @@ class BodyScreen(TightScreen):
             if not self._wants_more:  # a key that is held down does not begin it anew
                 self._wants_more = True
                 self._read()
+
+    def action_find(self) -> None:
+        """Have a text typed that is looked for in what was read."""
+        field = self.query_one(Find)
+        field.value, field.display = self._sought, True
+        self.set_focus(field)
+
+    @on(Find.Left)
+    @on(Input.Submitted)
+    def find_typed(self, event: Find.Left | Input.Submitted) -> None:
+        """It is closed: go to the first line from here on that has what was typed."""
+        event.stop()
+        self.query_one(Find).display = False
+        self.set_focus(self.query_one(Lines))
+        if isinstance(event, Input.Submitted):
+            self._sought = event.value
+            self._go_to_found(0)
+
+    def action_found(self, by: int) -> None:
+        """To the next line with it, or the one before."""
+        if self._sought:
+            self._go_to_found(by)
+        else:
+            self.tell("/ looks for a text first")
+
+    def _go_to_found(self, by: int) -> None:
+        lines = self.query_one(Lines)
+        found = lines_with(self._told[HEAD_LINES:], self._sought) if self._sought else []
+        if not found:
+            self.tell(f"nothing of what was read has {self._sought!r}", "alarm")
+            return
+        here = self._at - HEAD_LINES
+        ahead = [at for at in found if at > here or (not by and at == here)]
+        behind = [at for at in found if at < here]
+        at = (behind or found)[-1] if by < 0 else (ahead or found)[0]
+        self._at = at + HEAD_LINES
+        lines.scroll_to(y=self._at, animate=False, force=True)
+        self.tell(f"line {found.index(at) + 1} of {len(found)} with {self._sought} · n N go on")
 
     def action_look(self) -> None:
         """Show it in another way."""
