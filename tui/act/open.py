@@ -103,7 +103,12 @@ def _collapse(stage: Stage, _: str) -> None:
 
 
 def _expand(stage: Stage, _: str) -> None:
-    stage.looking.expand(stage.selection().cursor_id)
+    row_id = stage.selection().cursor_id
+    line = stage.looking.lines.get(row_id or "")
+    if line is not None and line.step is not None and not line.children:
+        stage.tell(f"no step is below {line.step.label}")
+        return
+    stage.looking.expand(row_id)
     stage.redraw()
 
 

@@ -190,6 +190,7 @@ async def test_enter_opens_the_fold(world: World) -> None:
     line_with(await world.press("enter"), "▹ steps ×480")
     line_with(await world.press("l"), "▾ steps ×480")
     line_with(await world.press("h"), "▹ steps ×480")
+    line_with(await world.press("k", "l"), "no step is below s")
     assert world.posts == []
 
 
