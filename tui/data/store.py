@@ -283,6 +283,11 @@ class Store:
         self.jobs = tuple(jobs)
         self._put("jobs", [job.id or "" for job in self.jobs])
 
+    def take_ended_jobs(self) -> list[BulkAnswer]:
+        """The jobs that ended since this was last asked."""
+        ended, self.jobs_ended = self.jobs_ended, []
+        return [job for job in map(self.job, ended) if job is not None]
+
     def job(self, job_id: str | None) -> BulkAnswer | None:
         """A bulk job by its id; None: it is not known."""
         return next((job for job in self.jobs if job.id == job_id), None)

@@ -130,7 +130,7 @@ async def test_a_cancelled_step_with_a_call_in_flight_says_so(world: World) -> N
     lines = await world.passes(14)
     line_with(lines, "render  ⊘ cancelled, still in flight  2m14")
     line_with(lines, "still 2m14")
-    line_with(lines, "⊘ cancelled, still in flight  2/2 steps")
+    line_with(lines, "order 00000001  ⊘ cancelled, still in flight ")
     assert "▸ 0" in lines[0]
     assert "⊘ 1 still in flight" in lines[0]
     assert {style for text, style in charted(world, called.id) if text.strip()} == {"cancelled"}

@@ -130,7 +130,7 @@ async def test_a_recording_says_which_runs_it_does_not_have(world: World) -> Non
 async def test_help_says_how_to_scroll_where_it_does_not_fit(world: World) -> None:
     """On 80x24 more than half of it is below; on a tall terminal nothing is."""
     line_with(await world.press("question_mark"), "j k scroll · esc closes")
-    await world.pilot.resize_terminal(80, 90)
+    await world.pilot.resize_terminal(80, 100)
     line = line_with(await world.shown(), "esc closes")
     assert "scroll" not in line
 

@@ -140,11 +140,8 @@ class Many:
 
     def tell_of_ended(self) -> None:
         """What came of jobs that have just ended, wherever one is."""
-        store = self._stage.store
-        ended, store.jobs_ended = store.jobs_ended, []
-        for job_id in ended:
-            if (job := store.job(job_id)) is not None:
-                self._stage.tell(*end_told(job))
+        for job in self._stage.store.take_ended_jobs():
+            self._stage.tell(*end_told(job))
 
     def why_not_abort(self) -> str:
         """Why there is nothing to stop; empty: there is."""
