@@ -73,4 +73,4 @@ def test_an_edited_recording_is_shown(seed: int) -> None:
             attention.new_title()
             attention.rings()
     draw(random, store, rows)
-    assert accepted >= 20
+    assert accepted >= 15, "else nothing was tried"
