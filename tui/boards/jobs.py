@@ -9,16 +9,10 @@ from engine.shown.jobs import came_text
 from engine.wire import BulkAnswer
 from tui.boards.cells import NONE, Cell, Column, Part, Seen, time_cell
 from tui.boards.looks import SHAPES
+from tui.boards.presence import PAST
 from tui.data.model import ms_of, short_id
 
 WIDE, WIDER = 96, 117
-
-PAST = {
-    "retry": "retried", "pause": "paused", "resume": "resumed", "cancel": "cancelled",
-    "rerun": "running again", "dismiss": "dismissed", "undismiss": "back on the list",
-    "retarget": "retargeted", "set-result": "result set", "skip": "skipped",
-}  # fmt: skip
-"""What has become of something by an action."""
 
 JOBS = (
     Column("state", "STATE", 8),
