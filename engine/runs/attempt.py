@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 from engine.core.model import Flight, Step, StepState
 from engine.core.outcome import FAILED_BODY_BYTES_MAX, Answered, CallError, Outcome, Unanswered
+from engine.core.rules.attempt import is_suspended
 from engine.core.rules.flight import (
     note_left,
     note_maybe_refused,
@@ -20,7 +21,7 @@ from engine.core.rules.trace import traceparent
 from engine.ports.caller import Invocation
 from engine.ports.store import Body
 from engine.runs.limits.concurrency import host_of
-from engine.runs.limits.hosts import OK
+from engine.runs.limits.hosts import OK, SUSPENDED
 from engine.runs.open.flow import AttemptFlow, Payload
 from engine.runs.open.late import CLOSED
 from engine.runs.open.request import Request, RunUnderWay
@@ -118,13 +119,17 @@ class Attempt(Request):
             outcome.pauses or outcome.error is CallError.NO_DESCRIPTOR
         ):
             return  # it knows nothing of it
-        places = self._shared.places
+        places, flight = self._shared.places, self._flight()
         if not is_ok or places.at_hosts.gates:
-            places.call_ended(host, self, outcome, self._flight())
+            places.call_ended(host, self, outcome, flight)
         self._shared.watch.attempt_took(self.live.run, self.spent_s)
         self._shared.hosts.ended(
             host,
-            OK if is_ok else _result(outcome),
+            SUSPENDED
+            if flight is not None and is_suspended(step, flight, outcome)
+            else OK
+            if is_ok
+            else _result(outcome),
             retry=step.failures > 0,
             took_ms=None if self.has_hung else self.took_ms,
             now_ms=self._shared.clock.steady_ms(),

@@ -296,7 +296,8 @@ class HostRow(Struct, frozen=True, rename="camel"):
     results: dict[str, tuple[int, ...]] = {}
     """What attempts came to, by the hundred of their status (`2xx`, `5xx`) or, unanswered, by why
     (`connection-refused`): how many in each of the ten minutes before this one and, last, in this
-    one. What none came to is left out."""
+    one. What none came to is left out. `suspended`: whose functions wait for steps, no failures,
+    and not among `ended`."""
     retries: tuple[int, ...] = ()
     """How many of these, by minute, were of steps that had failed before."""
 

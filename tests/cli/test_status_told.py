@@ -14,7 +14,7 @@ def test_what_failed_at_a_host_is_shown(atomic: Atomic):
     host |= {"inFlight": 0, "queued": 0}
     results = {"2xx": [900, 51], "5xx": [2, 5], "connection-refused": [0, 42], "x\x1b": [0, 0]}
     rows = [
-        {**host, "host": "fine", "results": {"2xx": [4, 4]}},
+        {**host, "host": "fine", "results": {"2xx": [4, 4], "suspended": [20, 0]}},
         *({**host, "host": f"ill-{number:02}", "results": {"4xx": [1]}} for number in range(10)),
         {**host, "host": "pay:81", "results": results},
     ]

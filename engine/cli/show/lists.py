@@ -32,6 +32,8 @@ NAMED_MAX = 10
 LISTENERS_SHOWN_MAX = 10
 FAILING_HOSTS_MAX = 10
 """Of more it is said how many."""
+NO_FAILURES = frozenset({"2xx", "suspended"})
+"""What attempts come to that have not failed."""
 CHANGED_SHOWN_MAX = 100
 """More steps than these are counted."""
 
@@ -138,7 +140,7 @@ def failing_lines(hosts: Iterable[HostRow]) -> list[str]:
 
 def _failures(host: HostRow) -> dict[str, int]:
     """What failed there, by what it came to."""
-    counts = {why: sum(each) for why, each in host.results.items() if why != "2xx"}
+    counts = {why: sum(each) for why, each in host.results.items() if why not in NO_FAILURES}
     return {why: count for why, count in counts.items() if count}
 
 

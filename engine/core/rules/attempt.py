@@ -68,9 +68,8 @@ def _verdict(
     failure = _failure(outcome)
     answered = isinstance(outcome, Answered)
     status = outcome.http_status
-    suspended = isinstance(outcome, Answered) and outcome.suspend
     open_child = step.open_children > 0 or bool(flight.open_at_end)
-    if suspended and (open_child or flight.child_ended) and not step.cancel_asked:
+    if is_suspended(step, flight, outcome):
         event = _interrupted(run, step, flight, outcome, now, chance, suspended=True)
         return event, Failure(FailureKind.SUSPENDED, "to be invoked again when a child ends")
     if failure is None:
@@ -98,6 +97,17 @@ def _verdict(
     if below is not None:
         failure = with_failure_below(failure, below, step, flight)
     return _failed(step, flight, outcome, now, chance, below), failure
+
+
+def is_suspended(step: Step, flight: Flight, outcome: Outcome | None) -> bool:
+    """Whether the attempt is neither a success nor a failure: it was sent home, or asks to be
+    invoked again when a child ends. `outcome` None: no answer in time."""
+    if step.cancel_asked:
+        return False
+    if flight.sent_home:
+        return True
+    has_child = step.open_children > 0 or flight.child_ended or bool(flight.open_at_end)
+    return has_child and isinstance(outcome, Answered) and outcome.suspend
 
 
 def _went_home(

@@ -19,6 +19,8 @@ RESULT_MINUTES = 11
 """Over which is told what they came to: ten, and the one that runs."""
 OK = 2
 """As a result: a 2xx that was recorded."""
+SUSPENDED = 0
+"""As a result: its function waits for steps; no success, and no failure either."""
 HOSTS_KEPT_MAX = 200
 """Those last called; the figures of others are dropped."""
 STEPS_AN_OCTAVE = 4
@@ -34,6 +36,8 @@ class Minute(Struct):
     """Minutes since the clock's zero."""
     succeeded: int = 0
     failed: int = 0
+    suspended: int = 0
+    """Beside those."""
     retries: int = 0
     failures: dict[int | CallError, int] = field(default_factory=dict)
     """How many failed so, by the hundred of their status or, unanswered, by why."""
@@ -46,14 +50,15 @@ class HostFigures(Struct, frozen=True):
 
     host: str
     ended: int = 0
-    """Attempts that ended within the window."""
+    """Attempts that succeeded or failed within the window."""
     succeeded: int = 0
     p95_ms: int | None = None
     """So long, or less, took 95 of 100."""
     by_minute: tuple[tuple[int, int], ...] = ((0, 0),) * MINUTES
     """(ended, succeeded) of each minute of the window, the latest last."""
     results: dict[str, tuple[int, ...]] = {}
-    """What they came to, of each of RESULT_MINUTES, the latest last: `2xx`, `5xx`, a CallError."""
+    """What they came to, of each of RESULT_MINUTES, the latest last: `2xx`, `5xx`, a CallError,
+    `suspended`."""
     retries: tuple[int, ...] = (0,) * RESULT_MINUTES
     """How many of these were of steps that had failed before."""
 
@@ -73,7 +78,7 @@ class Hosts:
         took_ms: float | None,
         now_ms: int,
     ) -> None:
-        """An attempt ended: OK, or with an answer (the hundred of its status), or without one.
+        """An attempt ended: OK, SUSPENDED, with an answer (the hundred of its status), or without.
         `took_ms` is None when it waited for steps, not for the host."""
         minutes = self._hosts.get(host)
         if minutes is None:
@@ -87,6 +92,8 @@ class Hosts:
         minute = minutes[-1]
         if result == OK:
             minute.succeeded += 1
+        elif result == SUSPENDED:
+            minute.suspended += 1
         else:
             minute.failed += 1
             minute.failures[result] = minute.failures.get(result, 0) + 1
@@ -127,7 +134,10 @@ def _figures(host: str, minutes: deque[Minute], last: int) -> HostFigures:
 
 def _results(minutes: list[Minute]) -> dict[str, tuple[int, ...]]:
     """What attempts came to, by its name; what none came to is left out."""
-    found = {f"{OK}xx": tuple(each.succeeded for each in minutes)}
+    found = {
+        f"{OK}xx": tuple(each.succeeded for each in minutes),
+        "suspended": tuple(each.suspended for each in minutes),
+    }
     for result in {result for each in minutes for result in each.failures}:
         name = result.value if isinstance(result, CallError) else f"{result}xx"
         found[name] = tuple(each.failures.get(result, 0) for each in minutes)

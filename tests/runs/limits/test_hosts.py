@@ -21,7 +21,7 @@ from engine.runs.limits.hosts import (
     HostFigures,
     Hosts,
 )
-from engine.runs.open.callers import Wait
+from engine.runs.open.callers import StillOpen, Wait
 from tests.world import EPOCH_MS, ROOT, ok, still_open, world
 
 MINUTE_MS = 60_000
@@ -230,3 +230,45 @@ async def test_retries_are_told_by_minute(autojump_clock: object, path: Path) ->
         "5xx": (*(0,) * 7, 1, 1, 1, 0),
     }
     assert found.retries == (*(0,) * 8, 1, 1, 1)
+
+
+@pytest.mark.parametrize("status", [200, 503])
+async def test_who_suspends_has_not_failed(autojump_clock: object, path: Path, status: int) -> None:
+    """An answer with `Atomic-Suspend` while a step is open is a result of its own, whatever its
+    status; it says nothing of how the host does."""
+
+    async def app(call: Invocation) -> Outcome:
+        if call.url == ROOT and call.attempt == 1:
+            later = await it.post(
+                "http://other/step", parent_token=call.parent_token, wait=Wait(prefer_ms=0)
+            )
+            still_open(later)
+            return Answered(status, suspend=True)
+        await trio.sleep(5)
+        return ok()
+
+    async with world(path, app) as it:
+        await it.post()
+        found = {each.host: each for each in it.engine.hosts.figures(EPOCH_MS)}["app:9000"]
+    assert {why: sum(each) for why, each in found.results.items()} == {"2xx": 1, "suspended": 1}
+    assert (found.ended, found.succeeded) == (1, 1)
+
+
+@pytest.mark.parametrize("status", [200, 500, 504])
+async def test_who_was_sent_home_has_not_failed(
+    autojump_clock: object, path: Path, status: int
+) -> None:
+    """Its step is suspended, whatever it makes of the 504: so it is counted."""
+
+    async def app(call: Invocation) -> Outcome:
+        if call.url != ROOT:
+            return ok() if call.attempt > 1 else Answered(429)
+        posted = await it.post("http://other/step", parent_token=call.parent_token, retry=minute)
+        return Answered(status) if isinstance(posted, StillOpen) else ok()
+
+    minute = RetryPolicy(back_off_ms=MINUTE_MS, max_back_off_ms=MINUTE_MS, jitter=0)
+    async with world(path, app, limits=EngineLimits(standstill_s=1e6)) as it:
+        await it.post()
+        found = {each.host: each for each in it.engine.hosts.figures(EPOCH_MS + MINUTE_MS)}
+    came = {why: sum(each) for why, each in found["app:9000"].results.items()}
+    assert came == {"2xx": 1, "suspended": 1}
