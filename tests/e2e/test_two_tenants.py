@@ -160,8 +160,9 @@ async def test_lists_and_counts_have_nothing_of_the_other(tmp_path: Path) -> Non
         assert set(status) == {
             "instance", "version", "startedAt", "ready", "draining", "durability", "store",
             "counts", "stuckCount", "lateCount", "timedCount", "due", "holds", "limits",
-            "clients",
+            "clients", "listeners",
         }  # fmt: skip
+        assert status["listeners"] == []
         assert status["store"] == {"available": True}
         assert (await reader.http.get("/metrics")).status_code == 403
         every = await world.admin.operate.run_page()

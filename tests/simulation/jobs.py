@@ -242,12 +242,13 @@ class JobRecords:
         elif not job.aborted and len(turned) < len(rows):
             self._wrong("R34", f"job {job.id} is over, and left runs out")
         if job.asked.first is not None and job.ended_at is not None:
-            self._check_first(job, self._acted.get(job.id, [])[: job.asked.first])
+            first = self._acted.get(job.id, [])[: job.asked.first]
+            self._check_first(job, first, some_follow=len(rows) > len(first))
 
-    def _check_first(self, job: Job, its: list[str]) -> None:
+    def _check_first(self, job: Job, its: list[str], *, some_follow: bool) -> None:
         its = [it for it in its if self._is_there(it)]
         bad = [it for it in its if self._end(job.id, it) in (StepState.FAILED, StepState.CANCELLED)]
-        if bad and not job.aborted:
+        if bad and not job.aborted and some_follow:
             self._wrong("R35", f"job {job.id} is done, though of its first {bad} did not complete")
         if STOPPED in (job.stopped_because or ""):
             self._history.note("situation:canary-stopped")

@@ -39,7 +39,7 @@ class Minute(Struct):
     suspended: int = 0
     """Beside those."""
     retries: int = 0
-    failures: dict[int | CallError, int] = field(default_factory=dict)
+    failed_by: dict[int | CallError, int] = field(default_factory=dict)
     """How many failed so, by the hundred of their status or, unanswered, by why."""
     durations: dict[int, int] = field(default_factory=dict)
     """How many took how long, by class."""
@@ -96,7 +96,7 @@ class Hosts:
             minute.suspended += 1
         else:
             minute.failed += 1
-            minute.failures[result] = minute.failures.get(result, 0) + 1
+            minute.failed_by[result] = minute.failed_by.get(result, 0) + 1
         if retry:
             minute.retries += 1
         if took_ms is None:
@@ -138,9 +138,9 @@ def _results(minutes: list[Minute]) -> dict[str, tuple[int, ...]]:
         f"{OK}xx": tuple(each.succeeded for each in minutes),
         "suspended": tuple(each.suspended for each in minutes),
     }
-    for result in {result for each in minutes for result in each.failures}:
+    for result in {result for each in minutes for result in each.failed_by}:
         name = result.value if isinstance(result, CallError) else f"{result}xx"
-        found[name] = tuple(each.failures.get(result, 0) for each in minutes)
+        found[name] = tuple(each.failed_by.get(result, 0) for each in minutes)
     return {name: found[name] for name in sorted(found) if any(found[name])}
 
 

@@ -152,8 +152,7 @@ SELECT entry, packed FROM carried WHERE run_id = ? ORDER BY entry;
 SELECT seq, events, at, packed, coalesce(length(large), 0) AS large FROM journal
 WHERE seq < (SELECT max(seq) FROM journal) ORDER BY seq LIMIT ?;
 
--- old: what a cut of the journal at a time takes, and what stays behind it. It has no index by
--- time, and needs none: times rise with numbers, so the first that stays ends the search.
+-- old: what a cut of the journal at a time takes, and what stays behind it (times rise with numbers)
 WITH bounds AS MATERIALIZED (
     SELECT floor + 1 AS first, coalesce(
         (SELECT seq FROM journal WHERE seq > floor AND (at >= ?1 OR seq + events - 1 > caught_up)
@@ -284,12 +283,11 @@ GROUP BY cause ORDER BY runs DESC, last_at DESC, cause LIMIT ?;
 -- stuck_count: runs that need a person
 SELECT count(*) FROM run WHERE cause IS NOT NULL;
 
--- late_runs: open runs that began before one, by what they are of (the oldest, up to a bound: `+`
--- keeps SQLite from going through all that have ended, which lie in that order)
+-- late_runs: open runs that began before one, by what they are of (the oldest, up to a bound)
 SELECT client, workflow, count(*) AS runs, min(id) AS id FROM (
     SELECT client, workflow, id FROM run
     WHERE state IN ('pending', 'running', 'backing-off', 'waiting') AND id < ?1
-    ORDER BY +id LIMIT 10000
+    ORDER BY +id LIMIT 10000  /* + keeps it from all that have ended, which lie in that order */
 ) GROUP BY client, workflow;
 
 -- known_causes: why runs need a person (some of it)

@@ -391,7 +391,7 @@ def foot(it: Shown, about: Callable[[Command], tuple[str, str]]) -> Line:
 
     `about` a command that writes: what it is called now, and why it can do nothing.
     """
-    left: list[Piece] = []
+    left: list[tuple[bool, list[Piece]]] = []
     right: list[Piece] = []
     for command in it.commands:
         if not command.footer or it.looking.view not in command.views:
@@ -401,10 +401,21 @@ def foot(it: Shown, about: Callable[[Command], tuple[str, str]]) -> Line:
         if command.id == "up-or-quit" and it.looking.view in GONE_INTO:
             label = "Back"
         key = shown_key(command.keys)
-        side = right if command.id in ("help", "up-or-quit") else left
-        side.append(Piece(f" {key} ", "dim" if off else "strong", action))
-        side.append(Piece(f"{label} ", "dim" if off else "plain", action))
-    room = it.cells - sum(len(piece.text) for piece in right)
-    while left and sum(len(piece.text) for piece in left) > room:
-        del left[-2:]  # whole, not cut
-    return left, right
+        pieces = [
+            Piece(f" {key} ", "dim" if off else "strong", action),
+            Piece(f"{label} ", "dim" if off else "plain", action),
+        ]
+        if command.id in ("help", "up-or-quit"):
+            right += pieces
+        else:
+            left.append((command.writes and not off, pieces))
+    room = it.cells - _cells(right)
+    while left and sum(_cells(pieces) for _, pieces in left) > room:
+        # Whole, not cut; what acts here last: who looks for it does not look around first.
+        others = [at for at, (acts, _) in enumerate(left) if not acts and at > 0]
+        del left[others[-1] if others else -1]
+    return [piece for _, pieces in left for piece in pieces], right
+
+
+def _cells(pieces: list[Piece]) -> int:
+    return sum(len(piece.text) for piece in pieces)
