@@ -7,10 +7,13 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from sqlite_utils import Database
 
-from engine.core.cause import stuck
+from engine.alerts.rules import Rule, Trouble
+from engine.alerts.windows import Incident, Remembered
+from engine.core.cause import Stuck, stuck
 from engine.core.filter import parse
 from engine.core.model import PauseReason, Run, Step, StepState
 from engine.front.show.rows import cause_row
@@ -290,6 +293,53 @@ async def test_a_file_of_before_tells_causes_apart_by_their_words(path: Path) ->
     need = stuck(runs[0])
     assert need is not None
     assert found == {"01A": need.cause, "01B": need.cause, "01C": "as-before", "01D": "as-before"}
+
+
+async def test_a_run_whose_cause_cannot_be_told_keeps_it(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An upgrade never ends at one run, whatever is in it."""
+    runs = [failed("01A", 10, 402), failed("01B", 20, 402)]
+    for run in runs:
+        run.root.excerpt = DECLINED.format(run.id)
+    await fill(path, runs)
+    change_file(path, "UPDATE run SET cause = 'as-before'")
+    change_file(path, "DELETE FROM _sqlite_migrations WHERE name >= 'm017'")
+
+    def odd(run: Run) -> Stuck | None:
+        if run.id == "01A":
+            raise ValueError("odd")
+        return stuck(run)
+
+    monkeypatch.setattr("engine.store.sqlite.schema.stuck", odd)
+    async with store_at(path) as store:
+        found = dict(map(tuple, store._connection.execute("SELECT id, cause FROM run").fetchall()))
+    need = stuck(runs[1])
+    assert need is not None
+    assert found == {"01A": "as-before", "01B": need.cause}
+
+
+async def test_alerts_that_go_on_are_of_causes_by_their_new_names(path: Path) -> None:
+    """After an upgrade: nobody is told that what goes on is over. What was over has its name."""
+    run = failed("01A", 10, 402)
+    run.root.excerpt = DECLINED.format(run.id)
+    await fill(path, [run])
+    gone_on = Incident(Trouble(Rule.NEW_CAUSE, "as-before"), 1, 2, id="01B", count=1)
+    others = [Incident(Trouble(Rule.DISK, "disk"), 1, 2), Incident(Trouble(Rule.FAILED, "x"), 1, 2)]
+    kept = msgspec.json.encode(Remembered((5,), (gone_on, *others))).decode()
+    change_file(path, "UPDATE run SET cause = 'as-before'")
+    change_file(path, f"INSERT INTO registry VALUES ('alerts', 'windows', '{kept}', 1, 'engine')")
+    change_file(path, "DELETE FROM _sqlite_migrations WHERE name >= 'm017'")
+    async with store_at(path) as store:
+        (entry,) = store.registered
+        views = SqliteViews(store)
+        causes = await views.known_causes()
+    need = stuck(run)
+    assert need is not None and entry.value is not None
+    found = msgspec.json.decode(entry.value, type=Remembered)
+    assert [it.latest.cause for it in found.incidents] == [need.cause, "disk", "x"]
+    assert (found.sent, found.incidents[0].id) == ((5,), "01B")
+    assert causes == {need.cause}
 
 
 async def test_runs_that_are_open_for_long(path: Path) -> None:

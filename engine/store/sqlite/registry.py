@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
+from collections.abc import Mapping
 
-from engine.ports.registry import Registered
+from msgspec.structs import replace
+
+from engine.ports.registry import KIND_ALERTS, Registered
 
 REGISTRY_COLUMNS = ("kind", "name", "value", "at", "actor")
 SQL_READ = f"SELECT {','.join(REGISTRY_COLUMNS)} FROM registry ORDER BY kind, name"
@@ -27,3 +31,16 @@ def write_registered(db: sqlite3.Connection, entry: Registered) -> None:
     else:
         values = (entry.kind, entry.name, entry.value.decode(), entry.at, entry.actor)
         db.execute(SQL_SET, values)
+
+
+def rename_causes(db: sqlite3.Connection, renamed: Mapping[str, str]) -> None:
+    """Have what alerts remember be of causes by their new names, within the caller's transaction.
+    In its own words, as a schema's step is to do the same for ever."""
+    for entry in read_registered(db):
+        if entry.kind != KIND_ALERTS or entry.value is None:
+            continue
+        remembered = json.loads(entry.value)
+        for incident in remembered.get("incidents", ()):
+            trouble = incident["latest"]
+            trouble["cause"] = renamed.get(trouble["cause"], trouble["cause"])
+        write_registered(db, replace(entry, value=json.dumps(remembered).encode()))

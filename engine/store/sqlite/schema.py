@@ -13,8 +13,8 @@ Expand, then contract: a migration may add; what it no longer needs is dropped a
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar
 
 from sqlite_utils import Database
 from sqlite_utils.migrations import Migrations
@@ -23,8 +23,10 @@ from engine.core.alive import may_post_of_old
 from engine.core.cause import stuck
 from engine.core.model import Run
 from engine.store.sqlite.readers import stored_run
+from engine.store.sqlite.registry import rename_causes
 
 migrations = Migrations("atomic")
+T = TypeVar("T")
 
 TABLES = """
 CREATE TABLE engine (
@@ -178,9 +180,9 @@ def m002_stuck_runs(db: Database) -> None:
     """Runs that need a person, by cause; those that were there before are looked through once."""
     for statement in split_statements(STUCK):
         db.execute(statement)
-    for run in _stored(db, SQL_MAY_BE_STUCK):
-        if need := stuck(run):
-            values = (need.cause, need.since, run.id)
+    for run_id, need in _of_stored(db, SQL_MAY_BE_STUCK, stuck):
+        if need is not None:
+            values = (need.cause, need.since, run_id)
             db.execute("UPDATE run SET cause = ?, stuck_at = ? WHERE id = ?", values)
 
 
@@ -196,9 +198,9 @@ def m003_functions_at_work(db: Database) -> None:
     Of an attempt in flight it is said when it ends.
     """
     db.execute(MAY_POST)
-    for run in _stored(db, SQL_OPEN_ROOTS):
-        if may_post_of_old(run):
-            db.execute("UPDATE step SET may_post = 1 WHERE id = ?", (run.id,))
+    for run_id, may_post in _of_stored(db, SQL_OPEN_ROOTS, may_post_of_old):
+        if may_post:
+            db.execute("UPDATE step SET may_post = 1 WHERE id = ?", (run_id,))
 
 
 STOPPED = """
@@ -437,10 +439,15 @@ SELECT id FROM run WHERE cause IS NOT NULL AND engine_error IS NULL AND EXISTS (
 @migrations()
 def m017_causes_by_pattern(db: Database) -> None:
     """Causes are told apart by what their reasons say too: runs that need a person get theirs anew,
-    or each would stand beside what fails from now on."""
-    for run in _stored(db, SQL_TOLD_BY_WORDS):
-        if need := stuck(run):
-            db.execute("UPDATE run SET cause = ? WHERE id = ?", (need.cause, run.id))
+    or each would stand beside what fails from now on. Alerts that go on are of these, by their new
+    names: or they would be told to be over, and to begin."""
+    renamed: dict[str, str] = {}
+    for run_id, need in _of_stored(db, SQL_TOLD_BY_WORDS, stuck):
+        if need is not None:
+            (known,) = db.execute("SELECT cause FROM run WHERE id = ?", (run_id,)).fetchone()
+            renamed.setdefault(known, need.cause)
+            db.execute("UPDATE run SET cause = ? WHERE id = ?", (need.cause, run_id))
+    rename_causes(db.conn, renamed)
 
 
 class _OlderRow(dict[str, Any]):
@@ -450,9 +457,9 @@ class _OlderRow(dict[str, Any]):
         return None
 
 
-def _stored(db: Database, query: str) -> Iterator[Run]:
-    """The runs whose ids a query finds, as the schema so far has them. One that cannot be read is
-    left out: it stops when it is loaded, and nothing else does."""
+def _of_stored(db: Database, query: str, of: Callable[[Run], T]) -> Iterator[tuple[str, T]]:
+    """Something of each run whose id a query finds, as the schema so far has them. One that cannot
+    be read is left out: it stops when it is loaded, and nothing else does."""
     ids = [run_id for (run_id,) in db.execute(query).fetchall()]
     known = db.conn.row_factory
     for run_id in ids:
@@ -461,14 +468,15 @@ def _stored(db: Database, query: str) -> Iterator[Run]:
         )
         try:
             found = stored_run(db.conn, run_id)
+            told = None if found is None else (run_id, of(found.run))
         except sqlite3.Error:
             raise
         except Exception:  # noqa: BLE001 - whatever it is must cost this run alone
             continue
         finally:
             db.conn.row_factory = known
-        if found is not None:
-            yield found.run
+        if told is not None:
+            yield told
 
 
 def split_statements(script: str) -> list[str]:
