@@ -31,6 +31,7 @@ from engine.process.costly import CostlyWork
 from engine.process.descriptors import REFUSED_AT_ONCE_MAX, Room
 from engine.process.memory import default_budget
 from engine.registry.audit import Audit
+from engine.registry.causes import SaidOfCauses
 from engine.registry.changes import Changes
 from engine.registry.limits import SetLimits
 from engine.registry.logins import Logins
@@ -96,6 +97,7 @@ def front_of(
         engine=engine,
         views=views,
         registry=registry,
+        said_of_causes=SaidOfCauses(store, clock.steady_ms, views.known_causes),
         audit=Audit(store, clock, config.audit_kept_days),
         changes=changes_of(registry, views, clock),
         logins=Logins(store, registry, clock.utc_ms, clock.token_bytes),

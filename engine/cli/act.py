@@ -102,6 +102,19 @@ resume = _action("resume", "Let what is paused go on.")
 cancel = _action("cancel", "End it with the outcome `cancelled`; waiting callers are told at once.")
 dismiss = _action("dismiss", "Take a failed or paused run off the list of failures.", steps=False)
 undismiss = _action("undismiss", "Put a dismissed run back on that list.", steps=False)
+
+
+@click.command()
+@run_name
+@click.option("--text", required=True, help="What there is to say, at most 1,024 bytes.")
+@engine_option
+@actor_option
+@json_option
+def note(name: RunName, text: str, **options: Any) -> None:
+    """Write a note of a run: it is kept with it, and `atomic show` has it."""
+    _act("note", name, None, options | {"reason": text})
+
+
 retarget = _action("retarget", "Move a run to other URLs.", steps=False, urls=True)
 
 

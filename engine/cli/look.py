@@ -1,4 +1,5 @@
-"""`atomic status`, `holds`, `causes`, `show`, `ui`: the engine, what needs a person, and runs."""
+"""`atomic status`, `holds`, `causes`, `show`, `ui`: the engine, what needs a person (and notes of
+that), and runs."""
 
 from __future__ import annotations
 
@@ -10,11 +11,18 @@ import webbrowser
 import click
 
 from engine.cli.exits import Refusal
-from engine.cli.options import RunName, client_of, engine_option, json_option, run_name
+from engine.cli.options import (
+    RunName,
+    actor_option,
+    client_of,
+    engine_option,
+    json_option,
+    run_name,
+)
 from engine.cli.show.causes import cause_lines
 from engine.cli.show.lists import status_lines
 from engine.cli.show.text import count_text, echo_json, safe
-from engine.cli.show.tree import hold_text, run_tree_lines
+from engine.cli.show.tree import hold_text, note_text, run_tree_lines
 
 OF_A_FILE = (
     "It stands in a file, which gives it no name: it is called so after its client or role and the"
@@ -74,14 +82,17 @@ def holds(engine: str, as_json: bool) -> None:
         click.echo("\n".join(map(hold_text, found.holds)) or "Nothing is held.")
 
 
-@click.command()
+@click.group(invoke_without_command=True)
 @engine_option
 @json_option
-def causes(engine: str, as_json: bool) -> None:
+@click.pass_context
+def causes(ctx: click.Context, engine: str, as_json: bool) -> None:
     """List why runs need a person, what most need it for first.
 
     `atomic runs --filter cause:ID` has the runs of one.
     """
+    if ctx.invoked_subcommand is not None:
+        return
     with client_of(engine) as client:
         found = client.operate.causes()
     if as_json:
@@ -92,6 +103,32 @@ def causes(engine: str, as_json: bool) -> None:
     click.echo(
         f"{count_text(found.runs, 'run')}, {count_text(len(found.causes), 'cause')}", err=True
     )
+
+
+@causes.command()
+@click.argument("cause")
+@click.option("--text", required=True, help="What there is to say, at most 1,024 bytes.")
+@engine_option
+@actor_option
+@json_option
+def note(cause: str, text: str, engine: str, actor: str, as_json: bool) -> None:
+    """Write a note of a cause: `atomic causes` has it below the cause."""
+    with client_of(engine, actor=actor) as client:
+        written = client.operate.note_cause(cause, text)
+    echo_json(written) if as_json else click.echo(note_text(written))
+
+
+@causes.command()
+@click.argument("cause")
+@click.argument("number", type=click.IntRange(1))
+@engine_option
+@actor_option
+@json_option
+def unnote(cause: str, number: int, engine: str, actor: str, as_json: bool) -> None:
+    """Take a note of a cause back: the first is number 1."""
+    with client_of(engine, actor=actor) as client:
+        taken = client.operate.take_note_back(cause, number)
+    echo_json(taken) if as_json else click.echo(f"taken back: {note_text(taken)}")
 
 
 @click.command()

@@ -50,6 +50,7 @@ COMMANDS = {
     "skip": ("engine.cli.act:skip", "Do without a step: it ends with no answer."),
     "dismiss": ("engine.cli.act:dismiss", "Take a run off the list of failures."),
     "undismiss": ("engine.cli.act:undismiss", "Put a dismissed run back on that list."),
+    "note": ("engine.cli.act:note", "Write a note of a run."),
     "retarget": ("engine.cli.act:retarget", "Move a run to other URLs."),
     "client": ("engine.cli.access.clients:client", "Add, disable, enable, remove, list clients."),
     "token": ("engine.cli.access.tokens:token", "Add, rotate, remove, list access tokens."),

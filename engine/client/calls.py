@@ -228,6 +228,16 @@ def hold_call(request: wire.HoldRequest, actor: str | None) -> Call:
     )
 
 
+def note_call(cause: str, text: str, actor: str | None) -> Call:
+    """Write a note of a cause. It is not made again once it may have arrived: twice is two."""
+    return _call(routes.CAUSE_NOTE, cause)(headers=_headers(actor), members={"text": text})
+
+
+def unnote_call(cause: str, number: int, actor: str | None) -> Call:
+    """Take one back. Not again once it may have arrived: another has its number then."""
+    return _call(routes.CAUSE_UNNOTE, cause, str(number))(headers=_headers(actor), members={})
+
+
 def release_call(request: wire.ReleaseRequest, actor: str | None) -> Call:
     """Ask for a release. It is not made again once it may have arrived: what it has let go may be
     over by then, and the second would be told that nothing is held."""

@@ -207,6 +207,10 @@ class Actor(Struct, frozen=True):
     """Where it came from."""
 
 
+NOTE = "note"
+"""The action that only says something: its reason is the note."""
+
+
 class Acted(Fact, frozen=True, tag="acted"):
     """An operator's action on a run or step; what it did follows as events of its own."""
 

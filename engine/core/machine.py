@@ -20,6 +20,7 @@ from msgspec import Struct, field
 from engine.core.alive import may_post_since
 from engine.core.errors import IllegalEvent
 from engine.core.events import (
+    NOTE,
     Accepted,
     Acted,
     AttemptEnded,
@@ -49,6 +50,7 @@ from engine.core.model import (
     DelayBy,
     Flight,
     Move,
+    Note,
     PauseReason,
     Repair,
     Run,
@@ -190,6 +192,8 @@ def evolve(run: Run, event: Event) -> tuple[Step, ...]:
             if event.dismissed is not None:
                 run.dismissed = event.dismissed
                 run.rev += 1
+            elif event.action == NOTE:
+                run.notes = (*run.notes, Note(event.at, event.actor, event.reason or ""))
         case EngineErred():
             run.engine_error, run.stopped_at = event.error, event.at
         case ReadAgain():

@@ -245,6 +245,14 @@ class Move(Struct, frozen=True, array_like=True):
     """When; 0: not known, as of what is only asked for."""
 
 
+class Note(Struct, frozen=True, array_like=True):
+    """What a person wrote of a run."""
+
+    at: int
+    actor: str
+    text: str
+
+
 class Run(Struct):
     """A tree of steps with the indexes that its rules need."""
 
@@ -265,6 +273,8 @@ class Run(Struct):
     """The same in this process, recorded or not: nothing of the run starts."""
     moves: tuple[Move, ...] = ()
     """In the order in which they apply."""
+    notes: tuple[Note, ...] = ()
+    """In their order."""
     steps: dict[str, Step] = field(default_factory=dict)
     by_identity: dict[tuple[str, str, str], str] = field(default_factory=dict)
     flights: dict[str, Flight] = field(default_factory=dict)

@@ -21,6 +21,7 @@ KIND_BACKUP = "backup"
 KIND_ALERTS = "alerts"
 KIND_LOGIN = "login"
 """By the hash of a cookie: a browser's."""
+KIND_CAUSE = "cause"
 KIND_REDACT = "redact"
 """By client: also of those that have gone, as their runs are there still."""
 

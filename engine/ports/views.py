@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from engine.core.cause import stuck
 from engine.core.filter import Filter
-from engine.core.model import Move, PauseReason, Run, Step, StepState, run_state
+from engine.core.model import Move, Note, PauseReason, Run, Step, StepState, run_state
 from engine.ports.store import Body, Larger
 
 
@@ -106,6 +106,7 @@ class RunRecord(Struct, frozen=True):
     reason: Reason | None = None
     moves: tuple[Move, ...] = ()
     """Its rules, in their order."""
+    notes: tuple[Note, ...] = ()
 
 
 def record_of(run: Run) -> RunRecord:
@@ -137,6 +138,7 @@ def record_of(run: Run) -> RunRecord:
         cause=None if need is None else need.cause,
         stuck_at=None if need is None else need.since,
         moves=run.moves,
+        notes=run.notes,
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from operator import attrgetter
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import msgspec
 
@@ -13,6 +13,7 @@ from engine.core.cause import stuck
 from engine.core.model import (
     DelayBy,
     Move,
+    Note,
     PauseReason,
     Repair,
     Run,
@@ -25,6 +26,8 @@ from engine.core.model import (
 from engine.core.retry import DEFAULT_POLICY, RetryPolicy
 from engine.ports.views import AttemptRecord, Reason, RunRecord, StepAt
 
+T = TypeVar("T")
+
 
 class Columns(Protocol):
     """Values by the names of their columns."""
@@ -36,12 +39,13 @@ _json = msgspec.json.Encoder().encode
 _policy_from = msgspec.json.Decoder(RetryPolicy).decode
 _repairs_from = msgspec.json.Decoder(tuple[Repair, ...]).decode
 _moves_from = msgspec.json.Decoder(tuple[Move, ...]).decode
+_notes_from = msgspec.json.Decoder(tuple[Note, ...]).decode
 
 BODY_COLUMNS = ("step_id", "answer", "number", "entry")
 RUN_COLUMNS = (
     "id", "client", "workflow", "key", "state", "rev", "progress", "dismissed", "steps",
     "open_steps", "failed_steps", "submitted_at", "seq", "owner", "epoch", "cause", "stuck_at",
-    "engine_error", "moves",
+    "engine_error", "moves", "notes",
 )  # fmt: skip
 STEP_COLUMNS = (
     "id", "parent_id", "ordinal", "depth", "workflow", "key", "url", "step_key", "name",
@@ -79,6 +83,7 @@ def run_row(run: Run, seq: int, owner: str, epoch: int) -> tuple[Any, ...]:
         run.dismissed, len(run.steps), run.open_steps, run.failed_steps, run.submitted_at, seq,
         owner, epoch, need and need.cause, need and need.since, run.engine_error,
         _json(run.moves).decode() if run.moves else None,
+        _json(run.notes).decode() if run.notes else None,
     )  # fmt: skip
 
 
@@ -179,6 +184,7 @@ def run_from(row: Columns, steps: list[Step]) -> Run:
         engine_error=row["engine_error"],
         stopped_at=row["stuck_at"] or 0 if row["engine_error"] else 0,
         moves=() if row["moves"] is None else _moves_from(row["moves"]),
+        notes=() if row["notes"] is None else _notes_from(row["notes"]),
         steps={step.id: step for step in steps},
     )
     return rebuild(run)
@@ -189,16 +195,17 @@ def attempt_from(row: Columns) -> AttemptRecord:
 
 
 def run_record_from(row: Columns, at: StepAt | None, reason: Reason | None) -> RunRecord:
-    made = ("at", "reason", "moves")
+    made = ("at", "reason", "moves", "notes")
     taken = {name: row[name] for name in RunRecord.__struct_fields__ if name not in made}
     taken["dismissed"] = bool(row["dismissed"])
-    return RunRecord(**taken, at=at, reason=reason, moves=_moves_shown(row["moves"]))
+    moves, notes = _shown(row["moves"], _moves_from), _shown(row["notes"], _notes_from)
+    return RunRecord(**taken, at=at, reason=reason, moves=moves, notes=notes)
 
 
-def _moves_shown(text: str | None) -> tuple[Move, ...]:
+def _shown(text: str | None, read: Callable[[str], tuple[T, ...]]) -> tuple[T, ...]:
     """None where they cannot be read: that stops their run, and no list of runs."""
     try:
-        return () if text is None else _moves_from(text)
+        return () if text is None else read(text)
     except msgspec.MsgspecError:
         return ()
 

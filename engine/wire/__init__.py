@@ -38,6 +38,7 @@ from engine.wire.operate import (
     HoldRequest,
     MovedStep,
     NamedStep,
+    NoteRequest,
     ReleaseRequest,
 )
 from engine.wire.problems import PROBLEMS, Cause, LastAttempt, ProblemDocument, problem
@@ -74,6 +75,7 @@ from engine.wire.view import (
     HoldRow,
     HostRow,
     MoveRow,
+    NoteRow,
     Reason,
     RepairRow,
     RetryPage,
@@ -147,6 +149,8 @@ __all__ = [
     "MoveRow",
     "MovedStep",
     "NamedStep",
+    "NoteRequest",
+    "NoteRow",
     "OpenAnswer",
     "Other",
     "OutcomeAnswer",

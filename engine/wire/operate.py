@@ -8,6 +8,7 @@ from msgspec import UNSET, Meta, Raw, Struct, UnsetType, field
 
 from engine.core.rules.action import Action
 from engine.core.rules.hold import RATE_PER_S_MAX, HoldKind
+from engine.core.rules.note import NOTE_BYTES_MAX
 from engine.wire.submit import PRINTABLE
 from engine.wire.view import HoldRow, RunRow, StepRow
 
@@ -27,7 +28,8 @@ class ActionRequest(Struct, frozen=True, forbid_unknown_fields=True, rename="cam
     step: str | None = None
     if_rev: Annotated[int, Meta(ge=0)] | None = None
     dry_run: bool = False
-    reason: Annotated[str, Meta(max_length=500)] | None = None
+    reason: Annotated[str, Meta(max_length=NOTE_BYTES_MAX)] | None = None
+    """Of `note` its text, at most 1,024 bytes of UTF-8."""
     from_: Url | UnsetType | None = field(default=UNSET, name="from")
     """Of `retarget`: the URL that stands for another, or what such URLs begin with."""
     to: Url | UnsetType | None = UNSET
@@ -105,6 +107,13 @@ class HoldList(Struct, frozen=True, rename="camel"):
     holds: tuple[HoldRow, ...]
     waiting: int
     """Steps that wait under them, all together: one under two holds counts once."""
+
+
+class NoteRequest(Struct, frozen=True, forbid_unknown_fields=True):
+    """The body of `POST /api/v1/causes/{cause}/notes`."""
+
+    text: Annotated[str, Meta(min_length=1, max_length=NOTE_BYTES_MAX)]
+    """At most 1,024 bytes of UTF-8."""
 
 
 class BulkRequest(Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):

@@ -42,12 +42,13 @@ from engine.wire.operate import (
     BulkRequest,
     HoldList,
     HoldRequest,
+    NoteRequest,
     ReleaseRequest,
 )
 from engine.wire.retention import PruneAnswer, PruneRequest
 from engine.wire.status import PageLink, WhoAmI
 from engine.wire.submit import OutcomeAnswer, Submission
-from engine.wire.view import CauseList, HoldRow, RetryPage, RunPage, RunTree, StepRow
+from engine.wire.view import CauseList, HoldRow, NoteRow, RetryPage, RunPage, RunTree, StepRow
 
 T_co = TypeVar("T_co", covariant=True)
 WHOLE = "whole"
@@ -95,6 +96,10 @@ RUN = Route("GET", "/api/v1/runs/{id}", Role.READ, RunTree, "A run and its steps
 ACT = Route("POST", "/api/v1/runs/{id}/actions", Role.OPERATE, ActionAnswer,
             "Carry out an operator's action.", body=ActionRequest, act="action")
 CAUSES = Route("GET", "/api/v1/causes", Role.READ, CauseList, "Why runs need a person.")
+CAUSE_NOTE = Route("POST", "/api/v1/causes/{cause}/notes", Role.OPERATE, NoteRow,
+                   "Write a note of a cause.", body=NoteRequest, act="causes note")
+CAUSE_UNNOTE = Route("POST", "/api/v1/causes/{cause}/notes/{number}/remove", Role.OPERATE, NoteRow,
+                     "Take a note of a cause back.", body=NoMembers, act="causes unnote")
 RETRIES = Route("GET", "/api/v1/retries", Role.READ, RetryPage, "What is tried next, by time.",
                 ("q", "cursor", "limit"))
 BULK = Route("POST", "/api/v1/bulk", Role.OPERATE, BulkAnswer,

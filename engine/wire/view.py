@@ -205,6 +205,14 @@ class MoveRow(Struct, frozen=True, rename="camel"):
     """Since when. None: the run was moved before the engine kept that."""
 
 
+class NoteRow(Struct, frozen=True, rename="camel"):
+    """What a person wrote of a run or a cause."""
+
+    at: str
+    actor: str
+    text: str
+
+
 class RunTree(Struct, frozen=True, rename="camel"):
     """A run with all its steps and their attempts, steps in the order they were recorded."""
 
@@ -215,6 +223,8 @@ class RunTree(Struct, frozen=True, rename="camel"):
     """In their order: each applies to what the ones before it made."""
     holds: tuple[HoldRow, ...] | UnsetType = UNSET
     """Told where there are any: what keeps steps of the run from starting."""
+    notes: tuple[NoteRow, ...] = ()
+    """In their order."""
 
 
 class CauseRow(Struct, frozen=True, rename="camel"):
@@ -235,6 +245,8 @@ class CauseRow(Struct, frozen=True, rename="camel"):
     pattern: str | None = None
     """What the reasons of all of them have in common: `*` stands for what differs. None: they are
     the same by what happened, and not by the words of it."""
+    notes: tuple[NoteRow, ...] = ()
+    """In their order; the first has the number 1."""
 
 
 class CauseList(Struct, frozen=True, rename="camel"):

@@ -21,7 +21,8 @@ from tests.hostile_answers import WHOLE, hostile
 ASKS: dict[str, tuple[str, ...]] = {
     "whoami": (), "ui": ("--no-browser",),
     "status": (), "runs": (), "audit": (), "show": ("01A", "--attempts"), "events": (), "holds": (),
-    "causes": (),
+    "causes": (), "causes note": ("0a1b2c3d", "--text", "so"),
+    "causes unnote": ("0a1b2c3d", "1"), "note": ("01A", "--text", "so"),
     "submit": ("http://app/x", "--workflow", "w", "--client", "shop"), "outcome": ("01A",),
     "body": ("01A", "--payload"), "retry": ("01A",), "pause": ("01A",), "resume": ("01A",),
     "cancel": ("01A", "--dry-run"), "rerun": ("01A", "--step", "none"), "dismiss": ("01A",),

@@ -6,7 +6,7 @@ import json
 
 import httpx
 
-from tests.client.fake_engine import Atomic, answer
+from tests.client.fake_engine import Atomic, FakeEngine, answer
 
 AT = {
     "stepId": "01A-1", "name": "charge", "url": "http://app/charge", "status": "failed",
@@ -40,6 +40,30 @@ def test_a_cause_is_told_by_its_latest_run_and_by_what_all_have_in_common(atomic
     ends = [line.split("Z  ")[1] for line in others[:3]]
     assert ends == [why, f"paused after {why}", "failed"]
     assert others[3] == "1,060 runs, 4 causes"
+
+
+NOTE = {"at": "2026-11-23T12:00:14.000Z", "actor": "ada", "text": "vendor\x1b informed"}
+WRITTEN = "note 2026-11-23 12:00:14Z by ada: vendor\\u001b informed"
+
+
+def test_notes_stand_below_their_cause(atomic: Atomic):
+    """And what is in them does nothing to the terminal."""
+    told = atomic("causes", answers=[found(CAUSE | {"notes": [NOTE]})]).output
+    assert told.splitlines()[2:4] == ["    all of them: order * not found", f"    {WRITTEN}"]
+
+
+def test_a_note_is_written_and_taken_back(atomic: Atomic, engine: FakeEngine):
+    """By whom, of what, and which."""
+    of = ("note", "92d9401c", "--text", "so", "--as", "ada")
+    assert atomic("causes", *of, answers=[answer(NOTE)]).output == f"{WRITTEN}\n"
+    asked = engine.requests[-1]
+    assert (asked.url.path, json.loads(asked.content)) == (
+        "/api/v1/causes/92d9401c/notes", {"text": "so"},
+    )  # fmt: skip
+    assert asked.headers["atomic-actor"] == "ada"
+    taken = atomic("causes", "unnote", "92d9401c", "2", answers=[answer(NOTE)])
+    assert taken.output == f"taken back: {WRITTEN}\n"
+    assert engine.requests[-1].url.path == "/api/v1/causes/92d9401c/notes/2/remove"
 
 
 def test_nothing_needs_a_person(atomic: Atomic):

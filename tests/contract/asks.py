@@ -61,3 +61,16 @@ def release(kind: str, name: str, *headers: str, **members: Any) -> Ask:
 def admin(path: str, _as: str = AS_ADMIN, **members: Any) -> Ask:
     """What an admin changes."""
     return Ask(f"POST /api/v1/{path}", members, (_as,))
+
+
+def notes(run: int, cause: int, too_long: str) -> tuple[Ask, ...]:
+    """Notes of a run that failed and was dismissed, and of its cause: right ones and wrong ones."""
+    of_it = f"POST /api/v1/causes/<cause-{cause}>/notes"
+    return (
+        act(run, "note"), act(run, "note", "Atomic-Actor: ada", reason="ticket 4711"),
+        *get(f"/api/v1/runs/<run-{run}>"), act(run, "undismiss"),
+        Ask(of_it, {"text": "so"}, ("Atomic-Actor: ada",)), *get("/api/v1/causes"),
+        *(Ask(of_it, {"text": text}) for text in (too_long, " ")),
+        Ask("POST /api/v1/causes/none/notes", {"text": "so"}),
+        *(Ask(f"{of_it}/{number}/remove", {}) for number in (2, 1)),
+    )  # fmt: skip

@@ -217,7 +217,7 @@ class AnyRun(RuleBasedStateMachine):
         elif action in REPAIRS:
             self._try(lambda: self.driven.repair(action, name))
         else:
-            self._try(lambda: self.driven.act(action, name))
+            self._try(lambda: self.driven.act(action, name, "so"))
 
     @rule(which=st.none() | PICK)
     def call_with_another_payload(self, which: int | None) -> None:

@@ -183,11 +183,11 @@ class Driven:
         recover(change, now=self.now, chance=0.0)
         self._took(change)
 
-    def act(self, action: Action, step: str | None = None) -> list[str]:
+    def act(self, action: Action, step: str | None = None, why: str | None = None) -> list[str]:
         """An operator's action; returns the names of the steps it changed."""
         change = Change(self.run)
         id = None if step is None else self.id(step)
-        done = actions.act(change, Order(action, id, Actor("ada"), None), now=self.now)
+        done = actions.act(change, Order(action, id, Actor("ada"), why), now=self.now)
         self._took(change)
         self.recorded_after = [self.run.steps[id].spec.name for id in done.recorded_after]
         return [self.run.steps[id].spec.name for id in done.changed]

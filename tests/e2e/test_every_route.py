@@ -32,7 +32,7 @@ EVERY = pytest.mark.parametrize("route", ROUTES, ids=lambda it: f"{it.method}-{i
 def ways(route: Route[Any], run_id: str) -> Iterator[tuple[str, str, dict[str, Any]]]:
     """Requests of a route, good and bad: method, path, and what goes along."""
     for id in (run_id, "none", "%1b[2J", "a" * 300):
-        path = route.path.format(client="shop", id=id, name=id, number=1)
+        path = route.path.format(client="shop", id=id, name=id, cause=id, number=1)
         if route is routes.EVENTS:
             yield "HEAD", path, {}
             continue
@@ -93,7 +93,7 @@ async def test_what_says_all_by_its_address_takes_no_members(
     route: Route[Any], engine: EngineProcess
 ) -> None:
     """A member is refused by its name, as everywhere, before anything is looked for."""
-    path = route.path.format(id="none", name="none")
+    path = route.path.format(id="none", name="none", cause="none", number=1)
     async with httpx.AsyncClient(base_url=engine.url) as http:
         answer = await http.post(path, json={"force": True})
         assert answer.status_code == 400, answer.text
@@ -171,6 +171,8 @@ def row(route: Route[Any], name: str) -> Asked:
         **dict.fromkeys((routes.RUN, routes.STEP, routes.PAYLOAD, routes.LAST_ANSWER,
                          routes.ANSWER, routes.JOB, routes.OUTCOME), ({}, None, NONE_SUCH)),
         routes.ACT: ({}, {"action": "cancel"}, NONE_SUCH), routes.ABORT: ({}, {}, NONE_SUCH),
+        routes.CAUSE_NOTE: ({}, {"text": "so"}, NONE_SUCH),
+        routes.CAUSE_UNNOTE: ({}, {}, NONE_SUCH),
         routes.PROBLEM: ({}, None, NONE_SUCH), routes.PROBLEMS: ({}, None, OWN),
         routes.HEALTH: ({}, None, OWN), routes.READY: ({}, None, OWN),
     }  # fmt: skip
@@ -180,7 +182,7 @@ def row(route: Route[Any], name: str) -> Asked:
 async def ask(person: Tenant, route: Route[Any], name: str) -> tuple[Any, ...]:
     """The answer to one of alpha's people about a client of this name, without the name."""
     query, body, statuses = row(route, name)
-    path = route.path.format(client=name, id=name, name=name, number=1)
+    path = route.path.format(client=name, id=name, name=name, cause=name, number=1)
     request = person.http.build_request(
         route.method, path, params=query or None, json=body, headers={"Prefer": "wait=0"}
     )

@@ -345,7 +345,7 @@ async def test_no_token_is_in_what_the_engine_writes(tmp_path: Path, where: str)
         answers: list[bytes] = []
         async with httpx.AsyncClient(base_url=world.url) as http:
             for route in ROUTES:
-                path = route.path.format(client=ALPHA, id="x", name="x", number=1)
+                path = route.path.format(client=ALPHA, id="x", name="x", cause="x", number=1)
                 for headers in (
                     {"Authorization": f"Bearer {canary}"},
                     {"Authorization": f"Bearer {canary}, Bearer {canary}"},

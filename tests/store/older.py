@@ -18,6 +18,7 @@ TO_M002 = (
     "DROP TABLE expired",
     "DROP TABLE carried",
     "DROP TABLE body",
+    "ALTER TABLE run DROP COLUMN notes",
     "ALTER TABLE step DROP COLUMN repairs",
     "ALTER TABLE engine DROP COLUMN floor",
     "DROP TABLE job",

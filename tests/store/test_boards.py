@@ -287,6 +287,7 @@ async def test_a_file_of_before_tells_causes_apart_by_their_words(path: Path) ->
     await fill(path, [*runs, failed("01D", 40, 402)])
     change_file(path, "UPDATE run SET cause = 'as-before'")
     change_file(path, "UPDATE step SET state = 'odd', excerpt = 'x' WHERE id = '01D'")
+    change_file(path, "ALTER TABLE run DROP COLUMN notes")
     change_file(path, "DELETE FROM _sqlite_migrations WHERE name >= 'm017'")
     async with store_at(path) as store:
         found = dict(map(tuple, store._connection.execute("SELECT id, cause FROM run").fetchall()))

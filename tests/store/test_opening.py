@@ -24,6 +24,7 @@ from engine.store.sqlite.schema import (
     JOBS,
     MAY_POST,
     MOVES,
+    NOTES,
     OF_CLIENT,
     PAUSES,
     REGISTRY,
@@ -92,7 +93,7 @@ async def test_fresh_schema_equals_the_migrated_one(path: Path) -> None:
     fresh = sqlite3.connect(":memory:")
     for statement in split_statements(
         f"{TABLES}{STUCK}{MAY_POST};{STOPPED}{MOVES}{EXCERPTS}{REGISTRY}{HELD};{OF_CLIENT}{AUDIT}"
-        f"{EXPIRED}{TRACES};\n{PAUSES};\n{CARRIED}{JOBS}{REPAIRS}"
+        f"{EXPIRED}{TRACES};\n{PAUSES};\n{CARRIED}{JOBS}{REPAIRS}{NOTES};"
     ):
         fresh.execute(statement)
     wanted = fresh.execute(schema).fetchall()
@@ -125,6 +126,7 @@ async def test_migrations_are_recorded_once(path: Path) -> None:
                 "m015_jobs",
                 "m016_repairs",
                 "m017_causes_by_pattern",
+                "m018_notes",
             ]
             assert migrations.pending(Database(store._connection)) == []
 

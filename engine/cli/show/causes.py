@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from engine.cli.show.lists import table
 from engine.cli.show.text import clock_text, safe
-from engine.cli.show.tree import answer_facts
+from engine.cli.show.tree import answer_facts, note_text
 
 if TYPE_CHECKING:
     from engine.wire import CauseRow
@@ -35,9 +35,12 @@ def cause_lines(causes: tuple[CauseRow, ...]) -> list[str]:
 
 def _with_more(line: str, it: CauseRow) -> list[str]:
     told = None if it.reason is None else it.reason.excerpt
-    if it.pattern is None or it.pattern == told:
-        return [line]
-    return [line, f"    all of them: {safe(it.pattern)}"]
+    differs = it.pattern is not None and it.pattern != told
+    return [
+        line,
+        *([f"    all of them: {safe(it.pattern)}"] if differs else []),
+        *(f"    {note_text(note)}" for note in it.notes),
+    ]
 
 
 def _why(it: CauseRow) -> str:

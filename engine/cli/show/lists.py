@@ -266,10 +266,12 @@ def action_text(answer: ActionAnswer) -> str:
     undone."""
     would = "would change" if answer.dry_run else "changed"
     count = count_text(len(answer.changed), "step")
-    lines = [
-        f"{state_text(answer.run.status)}  {safe(answer.run.workflow_name)}"
-        f"  {safe(answer.run.id)}  {safe(answer.action)}: {would} {count}"
-    ]
+    head = (
+        f"{state_text(answer.run.status)}  {safe(answer.run.workflow_name)}  {safe(answer.run.id)}"
+    )
+    if answer.action == "note":
+        return f"{head}  noted"
+    lines = [f"{head}  {safe(answer.action)}: {would} {count}"]
     if answer.moved:
         lines += [
             f"  {safe(it.step_name)}: {safe(it.from_)} -> {safe(it.to)}"

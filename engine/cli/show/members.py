@@ -22,6 +22,7 @@ _IRREGULAR = {
     "stepInvokeUrl": ("URL",),
     "payload": ("--data", "--payload"),
     "q": ("--filter",),
+    "reason": ("--text",),
     "sort": ("--oldest-first",),
     "ratePerS": ("--rate",),
     "expect": ("--yes",),
@@ -33,7 +34,8 @@ _IRREGULAR = {
     "keysKeptDays": ("--keys-days",),
     "attempt": ("--attempt",),
 }
-"""Members whose option is not called as they are. Any other `ifRev` is `--if-rev`, or `IF_REV`."""
+"""Members whose option is not called as they are, or not everywhere. Any other `ifRev` is
+`--if-rev`, or `IF_REV`."""
 _DURATIONS = frozenset(
     {"retry.backOff", "retry.maxBackOff", "attemptTimeout", "timeout", "expiresInMs", "overlapMs"}
 )

@@ -21,7 +21,7 @@ from engine.cli.show.text import (
 from engine.shown.holds import held_text, hold_name, released_text
 
 if TYPE_CHECKING:  # wire brings msgspec along; `--help` does without
-    from engine.wire import AttemptRow, HoldRow, MoveRow, Reason, RunRow, RunTree, StepRow
+    from engine.wire import AttemptRow, HoldRow, MoveRow, NoteRow, Reason, RunRow, RunTree, StepRow
     from engine.wire.events import Answered
 
 # what begins a branch, the last branch, and what goes on below each
@@ -45,6 +45,7 @@ def run_tree_lines(tree: RunTree, *, attempts: bool = False) -> list[str]:
         lines.append(f"the engine could not go on with it: {safe(run.error)}")
     lines += _move_lines(tree.moves)
     lines += map(hold_text, tree.holds or ())
+    lines += map(note_text, tree.notes)
     known = {step.id for step in tree.steps}
     children: defaultdict[str | None, list[StepRow]] = defaultdict(list)
     for step in tree.steps:
@@ -91,6 +92,11 @@ def hold_text(row: HoldRow) -> str:
         return released_text(what, clock_text(row.released_at), row.rate_per_s) + waits
     reason = None if row.reason is None else safe(row.reason)
     return held_text(what, clock_text(row.since), safe(row.actor), reason) + waits
+
+
+def note_text(row: NoteRow) -> str:
+    """A note in one line."""
+    return f"note {clock_text(row.at)} by {safe(row.actor)}: {safe(row.text)}"
 
 
 def _in_columns(rows: list[tuple[str, str | None]]) -> list[str]:

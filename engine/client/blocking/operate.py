@@ -21,7 +21,9 @@ from engine.client.calls import (
     hold_call,
     look,
     no_members_call,
+    note_call,
     release_call,
+    unnote_call,
     urls_of,
 )
 from engine.client.feed import Position
@@ -97,6 +99,15 @@ class Operations:
     def causes(self) -> wire.CauseList:
         """Why runs need a person, what most need it for first."""
         return self._look(routes.CAUSES)
+
+    def note_cause(self, cause: str, text: str) -> wire.NoteRow:
+        """Write a note of a cause, at most 1,024 bytes of UTF-8. (Of a run: `act(id, "note",
+        reason=…)`.)"""
+        return self._read(routes.CAUSE_NOTE, note_call(cause, text, self._actor))
+
+    def take_note_back(self, cause: str, number: int) -> wire.NoteRow:
+        """Remove a note of a cause, counted from 1; those behind it move up."""
+        return self._read(routes.CAUSE_UNNOTE, unnote_call(cause, number, self._actor))
 
     @new_form
     def retry_page(

@@ -13,11 +13,22 @@ from msgspec import Struct
 
 from engine.core import retarget
 from engine.core.errors import Problem, Refused
-from engine.core.events import Acted, Actor, Cancelled, Paused, Reopened, Resumed, Retargeted, Woken
+from engine.core.events import (
+    NOTE,
+    Acted,
+    Actor,
+    Cancelled,
+    Paused,
+    Reopened,
+    Resumed,
+    Retargeted,
+    Woken,
+)
 from engine.core.machine import Change
 from engine.core.model import OPEN, DelayBy, Move, PauseReason, Run, Step, StepState
 from engine.core.retarget import MovedStep
 from engine.core.rules.attempt import cancel_descendants, wake_parent
+from engine.core.rules.note import NOTES_MAX, check_note
 from engine.core.rules.post import WhyNot
 from engine.core.rules.reopen import (
     add_with_ancestors,
@@ -53,6 +64,7 @@ class Action(StrEnum):
     RETARGET = "retarget"
     SET_RESULT = "set-result"
     SKIP = "skip"
+    NOTE = NOTE
 
     @classmethod
     def _missing_(cls, value: object) -> Action | None:
@@ -76,7 +88,8 @@ FITS: dict[Action, frozenset[StepState]] = {
     Action.RETARGET: frozenset(StepState),
 }
 """The states of a run in which an action may be possible: what can be told without its steps.
-What needs one (`rerun`, `set-result`, `skip`) is not here."""
+What needs one (`rerun`, `set-result`, `skip`), and what is said of one run (`note`), is not
+here."""
 BEYOND_A_JOB = "a job takes 100,000: ask again for these"
 """Why a bulk job leaves runs alone that it would act on, were they not too many."""
 
@@ -126,6 +139,8 @@ def act(
         return _retarget(change, step_id, order.move, acted, why_not)
     if order.given is not None:
         return _repair(change, order, order.given, now)
+    if action is Action.NOTE:
+        check_note(order.reason, "reason")
     plan = _PLANS[action](run, step_id)
     dismissed = {Action.DISMISS: True, Action.UNDISMISS: False}.get(action)
     if action in (Action.RETRY, Action.RERUN, Action.RESUME):
@@ -345,6 +360,14 @@ def _dismissal(to: bool) -> Callable[[Run, str | None], Plan]:
     return plan_for
 
 
+def _note(run: Run, step_id: str | None) -> Plan:
+    if step_id is not None:
+        raise Refused(Problem.INVALID_REQUEST, "A note is of a run, not of a step.", member="step")
+    if len(run.notes) >= NOTES_MAX:
+        raise not_possible(run, f"The run has {NOTES_MAX} notes already, which is the most.")
+    return lambda change, now: None
+
+
 def _nothing_given(run: Run, step_id: str | None) -> Plan:
     raise Refused(Problem.INVALID_REQUEST, "`set-result` needs `result`.", member="result")
 
@@ -359,4 +382,5 @@ _PLANS: dict[Action, Callable[[Run, str | None], Plan]] = {
     Action.UNDISMISS: _dismissal(False),
     Action.SET_RESULT: _nothing_given,
     Action.SKIP: _nothing_given,
+    Action.NOTE: _note,
 }

@@ -19,6 +19,7 @@ from engine.process.clock import Clock
 from engine.process.config import Config
 from engine.process.costly import CostlyWork
 from engine.registry.audit import Audit
+from engine.registry.causes import SaidOfCauses
 from engine.registry.changes import Changes
 from engine.registry.limits import SetLimits
 from engine.registry.logins import Logins
@@ -34,6 +35,7 @@ class Front(Struct, frozen=True):
     engine: Engine
     views: Views
     registry: Registry
+    said_of_causes: SaidOfCauses
     audit: Audit
     changes: Changes
     logins: Logins

@@ -46,6 +46,7 @@ from engine.front.show.replies import json_reply
 from engine.front.show.rows import (
     cause_row,
     move_row,
+    note_row,
     retry_row,
     run_row,
     step_row,
@@ -222,11 +223,12 @@ def _read_filter(text: str) -> Filter:
 async def causes(front: Front, who: Who) -> wire.CauseList:
     """`GET /api/v1/causes`: why runs need a person."""
     found = await front.views.causes(front.clock.steady_ms() - NEW_WITHIN_MS, who.client)
-    return wire.CauseList(
-        causes=tuple(map(cause_row, found)),
-        runs=sum(each.runs for each in found),
-        new_within_ms=NEW_WITHIN_MS,
-    )
+    rows = []
+    for each in found:
+        notes = front.said_of_causes.notes_of(each.cause, who.client)
+        rows.append(replace(cause_row(each), notes=tuple(map(note_row, notes))))
+    in_all = sum(each.runs for each in found)
+    return wire.CauseList(tuple(rows), in_all, NEW_WITHIN_MS)
 
 
 async def retries(front: Front, who: Who, query: Mapping[str, str]) -> Reply:
@@ -283,6 +285,7 @@ async def tree(front: Front, who: Who, run_id: str) -> Reply:
         steps=tuple(rows),
         server_time=rfc3339(front.clock.steady_ms()),
         moves=tuple(move_row(move) for move in record.moves),
+        notes=tuple(note_row(note) for note in record.notes),
     )
     if held := holds_over(front.engine.holds, record.client, record.workflow, steps):
         shown = replace(shown, holds=held)

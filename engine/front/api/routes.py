@@ -224,6 +224,9 @@ def _work(front: Front) -> Answers:
     async def release() -> Reply:
         return await act.release(front, await request.body, _actor(front))
 
+    async def note_cause(cause: str) -> Reply:
+        return await act.note_cause(front, g.who, cause, await request.body, _actor(front))
+
     async def begin_bulk() -> Reply:
         body = await request.body
         key = read_headers(raw_headers(request)).key
@@ -237,6 +240,10 @@ def _work(front: Front) -> Answers:
         routes.HOLDS: lambda: act.holds(front, g.who),
         routes.HOLD: hold,
         routes.RELEASE: release,
+        routes.CAUSE_NOTE: note_cause,
+        routes.CAUSE_UNNOTE: lambda cause, number: act.take_note_back(
+            front, g.who, cause, number, _actor(front)
+        ),
         routes.BULK: begin_bulk,
         routes.JOBS: _json(lambda: bulk.jobs(front.bulk, request.args.to_dict(), g.who)),
         routes.JOB: _json(lambda id: bulk.show(front.bulk, id, g.who)),

@@ -22,7 +22,8 @@ _NAMES: dict[str, tuple[str, Json]] = {
         _CLIENT | {"not": {"enum": sorted(wire.RESERVED_CLIENTS)}},
     ),
     "id": ("Its id. Of what there is not: 404.", TEXT),
-    "number": ("The attempt's number, from 1.", {"type": "integer", "minimum": 1}),
+    "cause": ("The cause's id, whole.", TEXT),
+    "number": ("Of the attempt, or the note, from 1.", {"type": "integer", "minimum": 1}),
     "name": ("Its name. Of what there is not: 404.", TEXT),
 }
 _NAME_OF_A_PROBLEM = ("The problem type.", {"type": "string", "enum": [*Problem]})

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from engine import wire
 from engine.core.cause import pattern_of_cause
-from engine.core.model import Move, Repair, Step, StepState, run_of
+from engine.core.model import Move, Note, Repair, Step, StepState, run_of
 from engine.core.rules.hold import Hold
 from engine.core.text.times import maybe_rfc3339, rfc3339
 from engine.ports.views import (
@@ -132,6 +132,11 @@ def attempt_row(record: AttemptRecord, epoch: int) -> wire.AttemptRow:
 def move_row(move: Move) -> wire.MoveRow:
     """A rule of a run that was moved."""
     return wire.MoveRow(move.from_url, move.to_url, rfc3339(move.at) if move.at else None)
+
+
+def note_row(note: Note) -> wire.NoteRow:
+    """What a person wrote."""
+    return wire.NoteRow(rfc3339(note.at), note.actor, note.text)
 
 
 def hold_row(hold: Hold, waiting: int | None = None) -> wire.HoldRow:

@@ -243,7 +243,7 @@ SELECT run.id, run.client, run.workflow, run.key, run.state, run.rev, run.dismis
     CASE WHEN run.engine_error <> '' AND run.state = 'paused' THEN 'engine-error'
         ELSE root.pause_reason END AS pause_reason,
     root.cause_id, coalesce(nullif(run.engine_error, ''), root.error) AS error, run.cause, run.stuck_at,
-    run.engine_error, run.moves,
+    run.engine_error, run.moves, run.notes,
     CASE WHEN run.state = 'backing-off' THEN (
         SELECT min(due_at) FROM step
         WHERE step.id >= run.id AND step.id < run.id || '.' AND step.state = 'backing-off'

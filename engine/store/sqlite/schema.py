@@ -450,6 +450,16 @@ def m017_causes_by_pattern(db: Database) -> None:
     rename_causes(db.conn, renamed)
 
 
+NOTES = "ALTER TABLE run ADD COLUMN notes TEXT"
+"""What people wrote of it: when, who, what; JSON, in their order."""
+
+
+@migrations()
+def m018_notes(db: Database) -> None:
+    """People can write notes of runs; none has."""
+    db.execute(NOTES)
+
+
 class _OlderRow(dict[str, Any]):
     """A row of a file that has not all of today's columns yet: those are null."""
 

@@ -1,15 +1,19 @@
-"""Bugs in how causes are told apart: `engine/core/cause.py`, `engine/core/text/pattern.py`."""
+"""Bugs in how causes are told apart, and in notes: `engine/core/cause.py`,
+`engine/core/text/pattern.py`, `engine/registry/causes.py`."""
 
 from __future__ import annotations
 
-from engine.core import cause
+from engine.core import cause, machine
 from engine.core.text import pattern
+from engine.registry.causes import SaidOfCauses
 from tests.mutants.catalog import PROPERTY, Planting, plant
 
 ORDERS = "tests/core/test_pattern.py::test_five_hundred_orders_are_one"
 FAULTS = "tests/store/test_boards.py::test_five_hundred_runs_of_two_faults_are_two_causes"
 CUT = "tests/core/test_pattern.py::test_where_it_was_cut_does_not_count"
 CODES = "tests/core/test_pattern.py::test_what_tells_faults_apart_stays"
+WHOSE = "tests/registry/test_causes.py::test_each_client_has_its_own_and_who_sees_all_has_theirs"
+STAYS = "tests/core/test_note.py::test_a_note_stays_with_its_run_and_changes_nothing_else"
 OUTAGE = "tests/core/test_cause.py::test_where_no_answer_came_the_words_do_not_count"
 
 
@@ -36,3 +40,13 @@ def codes_go(bug: Planting) -> None:
 @plant("how a connection was lost makes a cause of its own", by=(PROPERTY,), test=OUTAGE)
 def words_of_lost_connections(bug: Planting) -> None:
     bug.rewrite(cause.pattern_of_cause, "and was_answered(http_status, error)", "")
+
+
+@plant("one client is told what another writes of a cause", by=(PROPERTY,), test=WHOSE)
+def notes_of_others(bug: Planting) -> None:
+    bug.rewrite(SaidOfCauses.notes_of, "self._of(cause, client)", "self._of(cause, None)")
+
+
+@plant("a note of a run is an event and nothing else", by=(PROPERTY,), test=STAYS)
+def note_forgotten(bug: Planting) -> None:
+    bug.rewrite(machine.evolve, "event.action == NOTE", "False")
