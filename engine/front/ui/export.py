@@ -19,6 +19,8 @@ from engine.shown.numbers import size
 from engine.wire.routes import UI_PAYLOAD
 
 FILE_BYTES_MAX = 5 << 20
+BODIES_CHARACTERS_MAX = FILE_BYTES_MAX // 2
+"""Of all payloads and answers together, before they are marked up: no more are read then."""
 ROWS_MAX = 2_000
 """Lines of the tree, before some are left out for the size."""
 BODIES_OF_MAX = 100
@@ -71,16 +73,23 @@ async def _bodies(site: Site, who: Who, rows: list[dict[str, Any]]) -> dict[str,
     """By step."""
     steps = [row["step"].id for row in rows if "step" in row][:BODIES_OF_MAX]
     found: dict[str, list[KeptBody]] = {}
+    kept = 0
     for step_id in steps:
+        its_own: list[KeptBody] = []
         payload: Read = partial(_payload, site, who, step_id)
         answer: Read = partial(_answer, site, who, step_id)
         for what, its in (("Payload", payload), ("Last answer", answer)):
             try:
-                part = await first_part(its, BODY_BYTES_MAX)
+                part = await first_part(site, its, BODY_BYTES_MAX)
             except Refused:
                 continue  # it was not recorded, or has no room just now
             if part.text is not None:
-                found.setdefault(step_id, []).append(KeptBody(what, part.about, part.text))
+                kept += sum(len(piece) for line in part.text for piece in (*line, "\n"))
+                its_own.append(KeptBody(what, part.about, part.text))
+        if kept > BODIES_CHARACTERS_MAX:
+            break
+        if its_own:
+            found[step_id] = its_own
     return found
 
 

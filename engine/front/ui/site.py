@@ -34,7 +34,7 @@ another page. The other headers (`SAFE_HEADERS`) are as everywhere."""
 HTML = ("content-type", "text/html; charset=utf-8")
 ASSETS = {"ui.css": "text/css; charset=utf-8", "ui.js": "text/javascript; charset=utf-8"}
 """What pages are made of beside HTML, with its type."""
-SHARED = ("base.html", "parts.html", "steps.html")
+SHARED = ("base.html", "parts.html", "steps.html", "text.html")
 PARTS_AT_ONCE = 20
 """Parts of a page put together between two pauses: some tenths of a millisecond."""
 

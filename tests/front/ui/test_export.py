@@ -11,6 +11,7 @@ import pytest
 from engine.front.access.who import Who
 from engine.front.server.reply import Reply
 from engine.front.ui import export
+from engine.front.ui.bodies import Part
 
 
 def row(name: str) -> dict[str, Any]:
@@ -47,3 +48,17 @@ async def test_it_is_no_larger_than_5_mib(line_bytes: int, lines: int) -> None:
     ):
         reply = await export.run_file(site, Who(), "R", {})
     assert len(reply.body) == line_bytes * lines
+
+
+async def test_no_more_bodies_are_read_than_have_room() -> None:
+    """Those that no longer fit are left out, of a step both or none."""
+    asked: list[str] = []
+
+    async def first_part(site: Any, read: Any, bytes_max: int) -> Part:
+        asked.append(read.args[-1])
+        return Part("about", [["x" * (export.BODIES_CHARACTERS_MAX // 4 - 1)]])
+
+    with mock.patch.object(export, "first_part", first_part):
+        found = await export._bodies(mock.Mock(), Who(), [*map(row, "abcde")])
+    assert list(found) == ["a", "b"]
+    assert asked == [*"aabbcc"]
