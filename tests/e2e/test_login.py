@@ -226,3 +226,32 @@ async def test_a_code_logs_a_browser_in_once(tmp_path: Path) -> None:
         code = path.partition("=")[2]
         written = [each.read_bytes() for each in tmp_path.glob("*") if each.is_file()]
         assert not [text for text in written if code.encode() in text]
+
+
+async def test_a_link_of_another_page_logs_nobody_in_or_out(tmp_path: Path) -> None:
+    """A code that comes so waits for a button of ours; HEAD does nothing; a login ends the one
+    that the browser had."""
+    async with locked(tmp_path) as it, it.browser() as http:
+        await it.log_in(http, it.reader)
+        (cookie,) = http.cookies.jar
+        before = {"Cookie": f"{cookie.name}={cookie.value}"}
+        assert (await http.get("/ui/logout", headers=LINK)).status_code == 403
+        for site in ("same-site", "cross-site"):
+            image = {"Sec-Fetch-Site": site, "Sec-Fetch-Mode": "no-cors", "Sec-Fetch-Dest": "image"}
+            assert (await http.get("/ui/logout", headers=image)).status_code == 403
+        assert "set-cookie" not in (await http.head("/ui/logout")).headers
+        assert (await http.get("/ui")).status_code == 200
+        bearer = {"Authorization": f"Bearer {it.reader}"}
+        path = (await http.post("/ui/codes", json={}, headers=bearer)).json()["path"]
+        code = path.partition("=")[2]
+        for asked in (await http.get(path, headers=LINK), await http.head(path)):
+            assert (asked.status_code, "set-cookie" in asked.headers) == (200, False)
+        asked = await http.get(path, headers=LINK | {"Sec-Fetch-Site": "same-site"})
+        assert f'name="code" value="{code}"' in asked.text
+        form, own = {"code": code}, {"Origin": it.engine.url}
+        assert (await http.post("/ui/login", data=form)).status_code == 403
+        entered = await http.post("/ui/login", data=form, headers=own)
+        assert (entered.status_code, entered.headers["location"]) == (303, "/ui")
+        assert (await http.get("/ui")).status_code == 200
+        async with it.browser() as other:
+            assert (await other.get("/ui", headers=before)).status_code == 303

@@ -67,11 +67,12 @@ class Gate:
     def check_page(
         self, route: Route[Any], method: str, headers: RawHeaders, logged_in: LoggedIn
     ) -> Who | Reply:
-        """Who asks for a page for people, or the refusal. A link of another page may lead here,
-        and beside a token a login opens it; the name asked for must be ours in any case."""
+        """Who asks for a page for people, or the refusal. A link of another page may lead here, if
+        nothing is done by it, and beside a token a login opens it; the name asked for must be ours
+        in any case."""
         look = self._access.look(method, headers)
-        if look.foreign is not None and not look.is_link:
-            return look.foreign
+        if look.elsewhere is not None and (not look.is_link or route is routes.UI_LOGOUT):
+            return look.elsewhere
         if look.wrong_host is not None or route.role is None or not self.registry.asks_token:
             return look.wrong_host or EVERYBODY
         token = logged_in(headers) if look.token is None else None
@@ -79,6 +80,10 @@ class Gate:
         if isinstance(who, Who) and (why := _why_not(who, route, "", self.registry.clients)):
             return problem_reply(Problem.FORBIDDEN, why)
         return who
+
+    def from_elsewhere(self, method: str, headers: RawHeaders) -> Reply | None:
+        """The refusal of what a page asks that is none of the engine's own; None: it is not so."""
+        return self._access.look(method, headers).elsewhere
 
     def lapsed(self, who: Who, method: str, headers: RawHeaders) -> Reply | None:
         """The refusal of an answer that was waited for, if the token it was asked with has been

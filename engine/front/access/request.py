@@ -19,6 +19,8 @@ from engine.wire import routes
 
 HEALTH_PATHS = frozenset({routes.HEALTH.path, routes.READY.path})
 LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})
+OWN_SITES = frozenset({"", "none", "same-origin"})
+"""`Sec-Fetch-Site` of a page of ours, of an address that somebody typed, and of a program."""
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
@@ -33,6 +35,9 @@ class Look(NamedTuple):
     """The kind of body."""
     is_link: bool
     """A person follows a link of another page: the browser says so of no other request."""
+    elsewhere: Reply | None
+    """A page that is none of the engine's own asks, be it of another port or name beside it: to
+    these a browser gives its cookies, too."""
     token: bytes | None
     """The digest of its token, which is remembered in the place of that; None: it has none."""
 
@@ -71,12 +76,13 @@ class Access:
             elif name == b"authorization":
                 bearers.append(value)
         foreign = origin and origin not in (f"http://{host}", f"https://{host}")
-        follows = (mode, destination) == ("navigate", "document") and method in ("GET", "HEAD")
+        follows = (mode, destination) == ("navigate", "document") and method == "GET"
         return Look(
             _foreign() if foreign or site == "cross-site" else None,
             None if host_name(host) in self._hosts else _wrong_host(host),
             None if method in SAFE_METHODS else _unfit(content_type, encoding),
             follows and not foreign,
+            _foreign() if foreign or site not in OWN_SITES else None,
             digest_of_bearer(bearers[0]) if len(bearers) == 1 else None,
         )
 

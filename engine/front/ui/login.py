@@ -24,6 +24,8 @@ from engine.wire.routes import UI, UI_LOG_IN, UI_LOGIN, UI_LOGOUT
 
 FORM = "application/x-www-form-urlencoded"
 FORM_BYTES_MAX = 8_192
+CODE_CHARACTERS_MAX = 64
+"""Of a code in a link; no code has more."""
 _LOCAL = re.compile(r"/ui(?:[/?][\x21-\x5b\x5d-\x7e]*)?")
 """A page of ours, without a host: nobody is led elsewhere from here."""
 _COOKIE = re.compile(r"[A-Za-z0-9_-]{20,64}")
@@ -88,7 +90,12 @@ class Door:
         public = self._front.config.public_url
         return PageLink(path, None if public is None else f"{public.rstrip('/')}{path}")
 
-    async def enter(self, code: str, address: str | None) -> Reply:
+    async def ask_first(self, code: str) -> Reply:
+        """`GET /ui/login?code=…` by a link of another page, which may be somebody's who wants a
+        person to look with another login than their own: only a button of ours uses the code."""
+        return await self._site.page("enter", EVERYBODY, {"code": code[:CODE_CHARACTERS_MAX]})
+
+    async def enter(self, headers: RawHeaders, code: str, address: str | None) -> Reply:
         """`GET /ui/login?code=…`: the code begins a login."""
         if wait_s := self._wrong.wait_s(address or ""):
             return await self._wait(wait_s)
@@ -98,7 +105,7 @@ class Door:
             self._wrong.was_wrong(address or "")
             why = "That link was used, or is older than a minute: `atomic ui` makes another."
             return await self.ask("", why, 401)
-        return await self._begin(token, digest, UI.path)
+        return await self._begin(headers, token, digest, UI.path)
 
     async def log_in(self, headers: RawHeaders, body: bytes, address: str | None) -> Reply:
         """`POST /ui/login`: the token of the form begins a login."""
@@ -113,6 +120,8 @@ class Door:
         if wait_s := self._wrong.wait_s(address or ""):
             return await self._wait(wait_s)
         form = {name: its[-1] for name, its in parse_qs(body.decode("latin1")).items()}
+        if "code" in form:
+            return await self.enter(headers, form["code"], address)
         wanted, digest = _page_of(form.get("next", "")), digest_of(form.get("token", "").strip())
         token = self._front.registry.token_by_digest(digest)
         if token is None:
@@ -124,9 +133,12 @@ class Door:
             self._note(token.name, address, 403, known=True)
             why = f"The pages need the role {Role.READ}; the token {token.name!r} has {token.role}."
             return await self.ask(wanted, why, 403)
-        return await self._begin(token, digest, wanted)
+        return await self._begin(headers, token, digest, wanted)
 
-    async def _begin(self, token: Token, digest: bytes, wanted: str) -> Reply:
+    async def _begin(self, headers: RawHeaders, token: Token, digest: bytes, wanted: str) -> Reply:
+        """A login, in the place of the one that the browser had."""
+        if (before := self._cookie_in(headers)) is not None:
+            await self._front.logins.end(before)
         cookie = await self._front.logins.begin(token, digest)
         age_s = LOGIN_MS // 1000
         given = f"{self._cookie}={cookie}; Max-Age={age_s}; {self._attributes}"
@@ -142,13 +154,15 @@ class Door:
         refusal = Refusal(who, address, what, status, "no login begins with it", known)
         self._front.audit.refused(refusal)
 
-    async def log_out(self, headers: RawHeaders) -> Reply:
-        """`GET /ui/logout`."""
+    async def log_out(self, headers: RawHeaders, method: str) -> Reply:
+        """`GET /ui/logout`; HEAD ends nothing."""
+        page = await self._site.page("logged_out", EVERYBODY, {})
+        if method != "GET":
+            return page
         cookie = self._cookie_in(headers)
         if cookie is not None:
             await self._front.logins.end(cookie)
         taken = f"{self._cookie}=; Max-Age=0; {self._attributes}"
-        page = await self._site.page("logged_out", EVERYBODY, {})
         return replace(page, headers=(*page.headers, ("set-cookie", taken)))
 
 

@@ -98,9 +98,11 @@ def _logins(site: Site, door: Door) -> dict[routes.Route[Any], Answer]:
     front = site.front
 
     async def login() -> Reply:
-        code = request.args.get("code")
+        code, headers = request.args.get("code"), raw_headers(request)
         if code is not None and front.registry.asks_token:
-            return await door.enter(code, _address(front))
+            if request.method == "HEAD" or front.gate.from_elsewhere("GET", headers) is not None:
+                return await door.ask_first(code)
+            return await door.enter(headers, code, _address(front))
         return await door.ask(request.args.get("next", ""))
 
     async def make_link() -> Reply:
@@ -114,7 +116,7 @@ def _logins(site: Site, door: Door) -> dict[routes.Route[Any], Answer]:
         routes.UI_LOGIN: login,
         routes.UI_LOG_IN: log_in,
         routes.UI_CODE: make_link,
-        routes.UI_LOGOUT: lambda: door.log_out(raw_headers(request)),
+        routes.UI_LOGOUT: lambda: door.log_out(raw_headers(request), request.method),
     }
 
 
@@ -149,7 +151,9 @@ def _view(
     async def view(**names: str) -> Response:
         headers = raw_headers(request)
         if request.method == "POST":  # no login does anything
-            found = front.gate.check(route, request.path, "POST", headers, "")
+            found = front.gate.from_elsewhere("POST", headers) or front.gate.check(
+                route, request.path, "POST", headers, ""
+            )
         else:
             found = front.gate.check_page(route, request.method, headers, door.logged_in)
         if isinstance(found, Reply):
