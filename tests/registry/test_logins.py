@@ -7,10 +7,11 @@ from typing import Any
 from unittest import mock
 
 import pytest
+import trio
 
 from engine.core.access.token import Role, Token
-from engine.ports.registry import Registered
-from engine.registry.logins import LOGIN_MS, LOGINS_MAX, Logins
+from engine.ports.registry import KIND_LOGIN, Registered
+from engine.registry.logins import LOGIN_MS, LOGINS_MAX, LOGINS_OF_TOKEN_MAX, Logins
 from engine.registry.registry import Registry, digest_of
 
 SECRET = "atomic_secret"
@@ -67,11 +68,49 @@ async def test_twelve_hours_and_no_longer() -> None:
 async def test_one_beyond_ends_the_oldest() -> None:
     """As many as there may be are good together."""
     world = World()
-    cookies = [await world.logins.begin(TOKEN, TOKEN.digest) for _ in range(LOGINS_MAX)]
+    many = [Token(f"t{n}", digest_of(f"{n}"), Role.READ) for n in range(LOGINS_MAX + 1)]
+    world.registry.set_defined((), many)
+    cookies = [await world.logins.begin(token, token.digest) for token in many[:-1]]
     assert all(world.logins.token_of(cookie) for cookie in cookies)
-    await world.logins.begin(TOKEN, TOKEN.digest)
+    await world.logins.begin(many[-1], many[-1].digest)
     assert [world.logins.token_of(cookie) for cookie in cookies].count(None) == 1
     assert len(world.store.entries) == LOGINS_MAX
+
+
+async def test_one_token_ends_its_own_alone() -> None:
+    """Twenty of it are good together; for one beyond its oldest ends, and nobody else's."""
+    world = World()
+    other = Token("other", digest_of("other"), Role.READ)
+    world.registry.set_defined((), (TOKEN, other))
+    another = await world.logins.begin(other, other.digest)
+    cookies = []
+    for _ in range(LOGINS_OF_TOKEN_MAX + 1):
+        NOW[0] += 1
+        cookies.append(await world.logins.begin(TOKEN, TOKEN.digest))
+    good = [world.logins.token_of(cookie) is not None for cookie in cookies]
+    assert good == [False, *[True] * LOGINS_OF_TOKEN_MAX]
+    assert world.logins.token_of(another) == other
+
+
+async def test_a_logout_that_is_cut_off_holds() -> None:
+    """It is so before the store has it."""
+    world = World()
+    cookie = await world.logins.begin(TOKEN, TOKEN.digest)
+    with trio.CancelScope() as scope, mock.patch.object(world.store, "register") as register:
+        register.return_value.wait = trio.sleep_forever
+        scope.cancel()
+        await world.logins.end(cookie)
+    assert register.called
+    assert world.logins.token_of(cookie) is None
+
+
+async def test_one_that_cannot_be_read_keeps_nobody_out() -> None:
+    """The engine starts, and knows the others."""
+    world = World()
+    cookie = await world.logins.begin(TOKEN, TOKEN.digest)
+    for name, value in (("a", b"{"), ("b", b'{"token":1}')):
+        world.store.register(Registered(KIND_LOGIN, name, value, 1, "x"))
+    assert world.opened().token_of(cookie) == TOKEN
 
 
 async def test_a_start_finds_them() -> None:

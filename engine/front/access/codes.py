@@ -10,6 +10,8 @@ from collections.abc import Callable
 GOOD_MS = 60_000
 CODES_MAX = 100
 """That nobody has used yet; for one beyond the oldest is forgotten."""
+CODES_OF_TOKEN_MAX = 5
+"""Of these of one token; for one beyond its own oldest is forgotten."""
 CODE_BYTES = 24
 
 
@@ -25,6 +27,9 @@ class Codes:
     def make(self, digest: bytes) -> str:
         """A code for the token of this digest."""
         code = urlsafe_b64encode(self._token_bytes(CODE_BYTES)).decode()
+        own = [each for each, (whose, _) in self._kept.items() if whose == digest]
+        for each in own[: max(0, len(own) + 1 - CODES_OF_TOKEN_MAX)]:
+            del self._kept[each]
         self._kept[_digest(code)] = (digest, self._now_ms() + GOOD_MS)
         while len(self._kept) > CODES_MAX:
             self._kept.popitem(last=False)
