@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
@@ -50,7 +51,9 @@ async def test_no_stream_has_what_is_recorded() -> None:
     for fact in FACTS:
         record = EventRecord(1, 0, "r", "s", "running", 1, msgspec.json.encode(fact).decode())
         whole = event_frame("f", record, digests)
-        own = await OwnEvents(front, "shop").frames([Told(record, whole)])
+        own = await OwnEvents(front, "shop").frames(
+            [Told(record, partial(event_frame, "f", digests=digests))]
+        )
         for text in (whole, own):
             assert msgspec.json.encode(RECORDED) not in text
             assert told in text

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import aclosing, asynccontextmanager, nullcontext
+from itertools import pairwise
 from types import SimpleNamespace
 from typing import cast
 
@@ -11,6 +12,7 @@ import pytest
 import trio
 
 from engine.core.errors import Problem, Refused
+from engine.front.api import events
 from engine.front.api.context import Front
 from engine.front.api.events import (
     PAGE,
@@ -32,9 +34,11 @@ class Table:
     def __init__(self) -> None:
         self.last = 0
         self.reads = 0
+        self.read_at: list[float] = []
 
     async def events(self, after: int, limit: int) -> list[EventRecord]:
         self.reads += 1
+        self.read_at.append(trio.current_time())
         seqs = range(after + 1, min(self.last, after + limit) + 1)
         await trio.sleep(0.01)
         return [EventRecord(seq, 0, "r", "s", "running", 1, '{"kind":"acted"}') for seq in seqs]
@@ -177,6 +181,37 @@ async def test_a_reader_that_comes_back_as_its_place_goes_starts_anew(autojump_c
     table.cut_when_looked_at = 8
     async with reading(table, "f-3") as told:
         assert (await told(), await told()) == ([], ["reset f-9"])
+
+
+async def test_others_events_are_passed_over(
+    autojump_clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """For a reader of one client no frame is made of them, and others have their turn between the
+    pages; its place moves on. Who may not read any more goes on through none."""
+    made: list[EventRecord] = []
+
+    def event_frame(file_id: str, record: EventRecord, digests: Digests) -> bytes:
+        made.append(record)
+        return plain(file_id, record, digests)
+
+    plain = events.event_frame
+    monkeypatch.setattr(events, "event_frame", event_frame)
+    table = CutTable()
+    table.last = 4 * PAGE
+    began_at = trio.current_time()
+    async with reading(table, "f-0", "cafe") as told:
+        assert (await told(), await told()) == ([], [])
+        assert trio.current_time() - began_at >= 10
+    assert (made, table.reads) == ([], 6)
+    pages = [later - at for at, later in pairwise(table.read_at[1:5])]
+    assert min(pages) == pytest.approx(0.01 + events.PASSED_OVER_REST_S)
+    front, tail = desk(table), EventTail(cast(Views, table), "f", Digests(b""))
+    table.reads, table.last, may_read = 0, 100 * PAGE, [True, False]
+    parts = await own_stream(front, tail, Start("f-0"), lambda: may_read.pop(0), "cafe")
+    assert len([part async for part in parts]) == 1
+    assert table.reads == 2
+    (first, *_), _ = await tail.after(0)
+    assert first.frame is first.frame
 
 
 class Damaged:

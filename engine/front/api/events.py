@@ -35,6 +35,9 @@ from engine.wire.events import AttemptEnded, Counts, Heartbeat, LateEnd, Reset, 
 PAGE = 500
 TAIL_EVENTS_MAX = 1_000
 """Two pages: who is further behind reads for itself."""
+PASSED_OVER_REST_S = 0.005
+"""After a page of which one client's reader is told nothing: no reader holds this one back, who may
+ask for months of others' events."""
 OWNERS_KEPT_MAX = 10_000
 """Runs of which a reader's stream knows whose they are."""
 UNKNOWN = "unknown id"
@@ -90,21 +93,31 @@ def is_cut(told: Sequence[Told], at: int) -> bool:
     return bool(told) and told[0].record.seq != at + 1
 
 
-class Told(NamedTuple):
-    """An event, and its frame for those who see them all."""
+class Told:
+    """An event, and its frame for those who see them all, made once, when one of them comes by."""
 
-    record: EventRecord
-    frame: bytes
+    __slots__ = ("_frame", "_make", "record")
+
+    def __init__(self, record: EventRecord, make: Callable[[EventRecord], bytes]) -> None:
+        self.record = record
+        self._make, self._frame = make, b""
+
+    @property
+    def frame(self) -> bytes:
+        """As it is sent."""
+        if not self._frame:
+            self._frame = self._make(self.record)
+        return self._frame
 
 
 class EventTail:
-    """The latest events as frames: read and made once for all readers that keep up."""
+    """The latest events: read, and made frames of, once for all readers that keep up."""
 
     def __init__(self, views: Views, file_id: str, digests: Digests) -> None:
         self._views, self._file_id, self._digests = views, file_id, digests
         self._told: deque[Told] = deque(maxlen=TAIL_EVENTS_MAX)
         self._last = -1
-        """Sequence number of the last frame."""
+        """Sequence number of the last of them."""
         self._reading = trio.Lock()
 
     async def after(self, at: int) -> tuple[list[Told], int]:
@@ -130,7 +143,10 @@ class EventTail:
         self._last = records[-1].seq
 
     def _framed(self, records: Iterable[EventRecord]) -> list[Told]:
-        return [Told(it, event_frame(self._file_id, it, self._digests)) for it in records]
+        return [Told(it, self._frame) for it in records]
+
+    def _frame(self, record: EventRecord) -> bytes:
+        return event_frame(self._file_id, record, self._digests)
 
 
 def position(front: Front, last_event_id: str, first: int, last: int) -> int | None:
@@ -336,6 +352,9 @@ async def _own_stream(
         if frames := await own.frames(told):
             yield frames
             count_until = now + COUNTS_FOLLOW_MS
+        elif len(told) == PAGE:
+            await trio.sleep(PASSED_OVER_REST_S)
+            yield b""  # perhaps its reader may read no more
         if now >= counts_due:
             counts_due = now + COUNTS_EVERY_MS
             fresh = _all(await front.views.client_counts(client))
