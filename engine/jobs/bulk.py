@@ -229,10 +229,12 @@ class Bulk:
         found = await self._store.jobs(only, cursor, limit)
         return [self._jobs.get(job.id, job) for job in found]
 
-    async def job(self, job_id: str, only: str | None = None) -> Job:
-        """One job. Raises Refused (`not-found`), also for one that is not for `only` alone."""
+    async def job(self, job_id: str, only: str | None = None, *, or_of_all: bool = False) -> Job:
+        """One job. Raises Refused (`not-found`), also for one that is not for `only` alone, or, if
+        those are meant too, for the runs of all clients."""
         job = self._jobs.get(job_id) or await self._store.job(job_id)
-        if job is None or (only is not None and job.asked.only != only):
+        theirs = (None, only) if or_of_all else (only,)
+        if job is None or (only is not None and job.asked.only not in theirs):
             raise Refused(
                 Problem.NOT_FOUND,
                 f"There is no job {job_id[:64]!r}. Jobs are kept for {KEPT_MS // 86_400_000} days"

@@ -8,6 +8,9 @@ from msgspec.structs import replace
 
 from engine.core.access.token import Role, Token
 from engine.core.errors import Problem, Refused
+from engine.core.filter import parse
+from engine.front.access.who import Who
+from engine.front.api.read import filter_of
 from engine.jobs import bulk
 from engine.jobs.bulk import KEPT_MS
 from engine.ports.jobs import CameTo, Job
@@ -119,6 +122,21 @@ async def test_one_clients_job_stays_its_own(autojump_clock: object) -> None:
                     await call
         assert (await desk.ask("once", only="cafe")).id != begun.id
         assert (await desk.ended(begun.id)).done == 5
+
+
+async def test_a_client_finds_its_runs_of_a_job_on_all(autojump_clock: object) -> None:
+    """By `job:`, which shows it no others; another client's job is none for it."""
+    async with working(many(2)) as desk:
+        of_all = await desk.ask()
+        of_shop = await desk.ask(only="shop")
+        for client, jobs in (("shop", (of_all, of_shop)), ("cafe", (of_all,)), (None, (of_shop,))):
+            for job in jobs:
+                q = f"job:{job.id}/refused is:failed"
+                assert await filter_of(desk.bulk, q, Who(client=client)) == parse(q)
+        with pytest.raises(Refused, match="There is no job"):
+            await filter_of(desk.bulk, f"job:{of_shop.id}", Who(client="cafe"))
+        with pytest.raises(Refused, match="There is no job"):
+            await desk.bulk.job(str(of_all.id), "shop")
 
 
 LOST = [

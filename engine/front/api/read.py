@@ -196,13 +196,14 @@ async def runs(front: Front, who: Who, query: Mapping[str, str]) -> wire.RunPage
 
 async def filter_of(bulk: Bulk, text: str | None, who: Who) -> Filter | None:
     """The filter `q`, if there is one. Raises Refused, naming the place at fault: also for a job
-    that there is not, of which nothing would be found."""
+    that there is not, of which nothing would be found. A job on everybody's runs has perhaps some
+    of the one client's that may be seen."""
     if not text:
         return None
     found = _read_filter(text)
     for job in {term.text.partition("/")[0] for term in found if term.field is Field.JOB}:
         try:
-            await bulk.job(job, who.client)
+            await bulk.job(job, who.client, or_of_all=True)
         except Refused as refused:
             if refused.problem is not Problem.NOT_FOUND:
                 raise
