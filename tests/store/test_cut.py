@@ -480,6 +480,17 @@ async def test_a_fault_of_what_was_cut_is_found(path: Path, fault: str) -> None:
     assert any(re.match(place, line) for line in found), found
 
 
+async def test_faulty_parts_are_told_where_they_are(path: Path) -> None:
+    """Of what was carried on, and not again of the rows."""
+    async with store_at(path) as store:
+        await fill(store)
+        await cut_all(store)
+    change_file(path, FAULTS["another size"][0])
+    report = verify(path)
+    found = {it.name: it.faults for it in report.checked}
+    assert 0 < found["carried"] <= sum(found.values()) == len(report.faults)
+
+
 async def test_a_file_that_was_never_cut_is_told_as_before(path: Path) -> None:
     """Who asks for no retention has the journal from event 1, and nothing else is looked at."""
     async with store_at(path) as store:

@@ -18,11 +18,12 @@ TELL_EVERY = 256
 
 def check_carried(
     db: sqlite3.Connection, floor: int, fold: FoldCheck, report: Report, progress: Progress
-) -> None:
+) -> int:
     """Look at each part, and have the runs compared of which all was carried on. Raises
-    TooManyFaults, and sqlite3.Error where it cannot be read."""
+    TooManyFaults, and sqlite3.Error where it cannot be read. Returns how many faults the parts have
+    by themselves: what the runs are compared with is told of the rows."""
     parts, runs = db.execute(SQL_COUNT).fetchone()
-    events, seen, is_whole = 0, "", True
+    events, seen, is_whole, faults = 0, "", True, 0
     with closing(db.execute(SQL_PARTS)) as rows:
         for number, (run_id, *row) in enumerate(rows):
             if number % TELL_EVERY == 0:
@@ -35,8 +36,11 @@ def check_carried(
             for what in wrong:
                 report.found(f"carried, run {run_id}, entry {row[0]}", what)
                 is_whole = False
+                faults += 1
     _fold(fold, seen, is_whole=is_whole)
-    report.looked("carried", f"{events:,} events of {runs:,} runs from before the journal begins")
+    told = f"{events:,} events of {runs:,} runs from before the journal begins"
+    report.looked("carried", told, faults=faults)
+    return faults
 
 
 def _fold(fold: FoldCheck, run_id: str, *, is_whole: bool) -> None:

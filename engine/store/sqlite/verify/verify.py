@@ -204,7 +204,7 @@ def _look_at_all(db: sqlite3.Connection, report: Report, progress: Progress) -> 
     with _as_fault(report, "table journal"):
         fold = FoldCheck(db, report)
         if journal.begin > 1:
-            check_carried(db, journal.begin - 1, fold, report, progress)
+            before += check_carried(db, journal.begin - 1, fold, report, progress)
         for entry in journal.walk():
             fold.fold(entry)
     words = f"{journal.entries:,} entries, {journal.events:,} events from {journal.begin}"
