@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.core.text.masks_left import NAMED_MAX, SIGNS_A_SLICE
+from engine.core.text.named_values import LINE_CHARACTERS_MAX, WINDOW_BYTES
 from engine.core.text.redaction import Redaction, at_once
 
 
@@ -64,6 +65,18 @@ def test_many_are_not_all_named_and_it_is_done_in_slices() -> None:
     large = json.dumps([*range(3 * SIGNS_A_SLICE), "***"]).encode()
     steps = Redaction(["/card"]).masks_in(large, is_json=True)
     assert sum(1 for _ in steps) >= 3
+
+
+def test_a_text_is_looked_through_in_slices() -> None:
+    """Of whole lines; one that is too long to be looked through for masking is not for this."""
+    lines = f"{'x' * 99}\n" * (3 * WINDOW_BYTES // 100)
+    redaction = Redaction(["X-Key"])
+    steps = redaction.masks_in((lines + "X-Key: ***\n").encode(), is_json=False)
+    assert (next(steps), next(steps)) == (None, None)
+    assert at_once(steps) == [""]
+    for length, is_found in ((LINE_CHARACTERS_MAX, [""]), (LINE_CHARACTERS_MAX + 1, [])):
+        line = "X-Key: ***".rjust(length)
+        assert found(line, "X-Key", is_json=False) == is_found
 
 
 KEYS = st.text(max_size=3) | st.sampled_from(["card", "a/b", "c~d", "***"])

@@ -72,10 +72,20 @@ class Names:
                 parts.append(self._given_text.sub(rf"\g<1>{MASK}", line[0]))
         return "".join(parts)
 
-    def are_given_masks(self, text: str) -> bool:
+    def are_given_masks(self, text: str) -> Generator[None, None, bool]:
         """Whether a name is given a mask in a text, as `masked` leaves it."""
-        lines = (found for line in text.splitlines() for found in self._given_text.finditer(line))
-        return any(found[0].removeprefix(found[1]).strip() == MASK for found in lines)
+        seen = 0
+        for line in _LINE.finditer(text):
+            seen += len(line[0])
+            if seen >= WINDOW_BYTES:
+                seen = 0
+                yield
+            if len(line[0]) > LINE_CHARACTERS_MAX:
+                continue  # `masked` leaves nothing of it
+            for found in self._given_text.finditer(line[0]):
+                if found[0].removeprefix(found[1]).strip() == MASK:
+                    return True
+        return False
 
 
 def _unescaped(spelled: bytes) -> bytes:

@@ -171,8 +171,10 @@ class Redaction:
             return []
         if is_json:
             return (yield from masks_left(data, self._names))
-        named = self._names is not None and self._names.are_given_masks(data.decode())
-        return [""] if data.strip() == mask or named else []
+        if data.strip() == mask:
+            return [""]
+        named = self._names is not None and (yield from self._names.are_given_masks(data.decode()))
+        return [""] if named else []
 
 
 def _longest_first(value: str) -> tuple[int, str]:
