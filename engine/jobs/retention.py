@@ -64,10 +64,16 @@ class Plan(Struct, frozen=True):
         return sum(self.runs.values())
 
     @property
+    def runs_carried(self) -> int:
+        """Of before that stay, with what the journal has of them. Both counts are of moments of
+        their own, and a run may end between."""
+        return max(0, self.old.runs - self.runs_go)
+
+    @property
     def bytes_about(self) -> int:
         """That get free in the file, if what older runs that stay have of the journal is as much as
         what those have that go."""
-        share = self.runs_go / self.old.runs if self.old.runs else 1.0
+        share = min(1.0, self.runs_go / self.old.runs) if self.old.runs else 1.0
         freed = self.old.bytes * share + self.steps * STEP_BYTES
         return max(0, round(freed) - (self.runs_go - self.keys) * KEY_BYTES)
 

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import pytest
 import trio
+from msgspec.structs import replace
 from trio.testing import wait_all_tasks_blocked
 
 from engine.core.errors import Problem, Refused
@@ -16,9 +17,9 @@ from engine.core.outcome import Answered, Outcome
 from engine.core.retry import DAY_MS, RetryPolicy
 from engine.core.rules.action import Action
 from engine.core.rules.retention import ACTS_AFTER_MS, Retention
-from engine.jobs.retention import Pruning
+from engine.jobs.retention import KEY_BYTES, Plan, Pruning
 from engine.ports.caller import Invocation
-from engine.ports.retention import EndedRun
+from engine.ports.retention import EndedRun, Old
 from engine.ports.store import Body
 from engine.store.sqlite.verify.verify import verify
 from engine.telemetry.log import Log
@@ -446,3 +447,12 @@ async def test_few_rows_go_with_one_commit_and_the_writer_rests(
     assert [count for _, count in store.went] == batches
     assert [at for at, _ in store.went] == pytest.approx([float(n) for n in range(len(batches))])
     assert pruning.runs_expired == len(steps)
+
+
+def test_a_plan_counts_nothing_below_none() -> None:
+    """More runs may have ended, when those that go are counted, than began before by the count of a
+    moment earlier."""
+    plan = Plan(MONTH, {"completed": 5}, 0, old=Old(10, 1_000_000, 0, 4, 0))
+    assert plan.runs_carried == 0
+    assert plan.bytes_about == 1_000_000 - 5 * KEY_BYTES
+    assert replace(plan, runs={"completed": 3}).runs_carried == 1

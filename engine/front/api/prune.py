@@ -30,8 +30,8 @@ async def prune(pruning: Pruning, body: bytes, actor: str) -> PruneAnswer:
         steps=plan.steps,
         events=plan.old.events,
         bytes_about=plan.bytes_about,
-        runs_stay=plan.old.runs + plan.old.runs_behind - plan.runs_go,
-        runs_carried=plan.old.runs - plan.runs_go,
+        runs_stay=max(0, plan.old.runs + plan.old.runs_behind - plan.runs_go),
+        runs_carried=plan.runs_carried,
         events_stay=plan.old.events_behind,
     )
 
