@@ -18,6 +18,7 @@ those are kept until the attempt ends, also while it waits.
 
 from __future__ import annotations
 
+import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
@@ -139,7 +140,8 @@ class LimitedCalls:
         return calls is not None and calls.is_full
 
     def _follow(self, limits: Mapping[str, ClientLimits]) -> None:
-        """Limits have changed: what is in flight of a client that had none is counted."""
+        """Limits have changed: what is in flight of a client that had none is counted. What still
+        has places under one that was taken away is beyond none any more."""
         self._known, before, self._by_client = limits, self._by_client, {}
         come: dict[str, ClientCalls] = {}
         for client, its in limits.items():
@@ -149,6 +151,8 @@ class LimitedCalls:
                     calls = come[client] = ClientCalls(its.in_flight_max)
                 calls.most = its.in_flight_max
                 self._by_client[client] = calls
+        for client in before.keys() - self._by_client.keys():
+            before[client].most = sys.maxsize
         if not come:
             return
         for client, call in self.in_flight():

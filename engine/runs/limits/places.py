@@ -203,7 +203,7 @@ class AttemptPlaces:
             return
         assert request.host is not None
         request.is_hanging, calls = False, request.calls
-        if calls is not None and calls.is_full:
+        if calls is not None and self.limited.any and calls.is_full:
             request.is_beyond = True
             self.hanging.come_back(calls)
         else:

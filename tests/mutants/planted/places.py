@@ -147,7 +147,7 @@ def hanging_room_of_one(bug: Planting) -> None:
 
 @plant("a few clients fill a host with what each may not have", by=(PROPERTY,), test=BEYOND_CLIENT)
 def beyond_its_client_fills_host(bug: Planting) -> None:
-    bug.rewrite(AttemptPlaces.no_post_hangs, "calls is not None and calls.is_full", "False")
+    bug.rewrite(AttemptPlaces.no_post_hangs, "self.limited.any and calls.is_full", "False")
 
 
 @plant("what counts for its client alone is bounded by nothing", by=(PROPERTY,), test=NO_CALL_MORE)

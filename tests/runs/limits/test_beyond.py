@@ -111,6 +111,27 @@ async def test_one_beyond_its_clients_limit_may_wait_again(autojump_clock, path:
     assert (places.at_hosts.in_flight, places.hanging.count, places.hanging.beyond) == (0, 0, 0)
 
 
+def test_where_a_limit_was_taken_away_nothing_is_beyond_it() -> None:
+    """What hung when it was counts at its host again as everybody's does."""
+    clients = Limited(ClientLimits(in_flight_max=1))
+    places = AttemptPlaces(8, 8, 0, 0, clients=clients, hanging_max=8)
+    calls = places.limited.of("shop")
+    assert calls is not None
+    both = [Calls(calls, "app:9000") for _ in range(2)]
+    for each in both:
+        places.at_hosts.take_back("app:9000")
+        calls.in_flight += 1
+        places.post_hangs(each)  # type: ignore[arg-type]
+    clients.limits = {}
+    for each in both:
+        places.no_post_hangs(each)  # type: ignore[arg-type]
+    assert [each.is_beyond for each in both] == [False, False]
+    assert places.at_hosts.by_host == {"app:9000": 2}
+    for each in both:
+        places.give_back(each)  # type: ignore[arg-type]
+    assert (places.at_hosts.in_flight, places.hanging.count, places.hanging.beyond) == (0, 0, 0)
+
+
 class Calls:
     """A request, as far as places go."""
 
