@@ -336,7 +336,8 @@ async def test_alerts_that_go_on_are_of_causes_by_their_new_names(path: Path) ->
         views = SqliteViews(store)
         causes = await views.known_causes()
     need = stuck(run)
-    assert need is not None and entry.value is not None
+    assert need is not None
+    assert entry.value is not None
     found = msgspec.json.decode(entry.value, type=Remembered)
     assert [it.latest.cause for it in found.incidents] == [need.cause, "disk", "x"]
     assert (found.sent, found.incidents[0].id) == ((5,), "01B")

@@ -43,9 +43,9 @@ _decode_note = msgspec.json.Decoder(wire.NoteRequest).decode
 _CAUSE = re.compile(f"[0-9a-f]{{{CAUSE_HEX_DIGITS}}}")
 JSON = "application/json"
 SKIPPED = 204
+"""RFC 9110 §15.3.5: done, and nothing to say."""
 WITHOUT_BODY = frozenset({204, 205})
 """Of the statuses that a result may have (RFC 9110, 15.3.5 and 15.3.6)."""
-"""RFC 9110 §15.3.5: done, and nothing to say."""
 _BELONGS = {
     "result": Action.SET_RESULT,
     "content_type": Action.SET_RESULT,
