@@ -305,6 +305,7 @@ async def test_a_run_whose_cause_cannot_be_told_keeps_it(
         run.root.excerpt = DECLINED.format(run.id)
     await fill(path, runs)
     change_file(path, "UPDATE run SET cause = 'as-before'")
+    change_file(path, "ALTER TABLE run DROP COLUMN notes")
     change_file(path, "DELETE FROM _sqlite_migrations WHERE name >= 'm017'")
 
     def odd(run: Run) -> Stuck | None:
@@ -330,6 +331,7 @@ async def test_alerts_that_go_on_are_of_causes_by_their_new_names(path: Path) ->
     kept = msgspec.json.encode(Remembered((5,), (gone_on, *others))).decode()
     change_file(path, "UPDATE run SET cause = 'as-before'")
     change_file(path, f"INSERT INTO registry VALUES ('alerts', 'windows', '{kept}', 1, 'engine')")
+    change_file(path, "ALTER TABLE run DROP COLUMN notes")
     change_file(path, "DELETE FROM _sqlite_migrations WHERE name >= 'm017'")
     async with store_at(path) as store:
         (entry,) = store.registered

@@ -196,8 +196,7 @@ async def runs(front: Front, who: Who, query: Mapping[str, str]) -> wire.RunPage
 
 async def filter_of(bulk: Bulk, text: str | None, who: Who) -> Filter | None:
     """The filter `q`, if there is one. Raises Refused, naming the place at fault: also for a job
-    that there is not, of which nothing would be found. A job on everybody's runs has perhaps some
-    of the one client's that may be seen."""
+    that there is not. One on everybody's runs may have some that who asks may see."""
     if not text:
         return None
     found = _read_filter(text)

@@ -439,8 +439,7 @@ SELECT id FROM run WHERE cause IS NOT NULL AND engine_error IS NULL AND EXISTS (
 @migrations()
 def m017_causes_by_pattern(db: Database) -> None:
     """Causes are told apart by what their reasons say too: runs that need a person get theirs anew,
-    or each would stand beside what fails from now on. Alerts that go on are of these, by their new
-    names: or they would be told to be over, and to begin."""
+    or each would stand beside what fails from now on. So do alerts, or all would be said over."""
     renamed: dict[str, str] = {}
     for run_id, need in _of_stored(db, SQL_TOLD_BY_WORDS, stuck):
         if need is not None:
