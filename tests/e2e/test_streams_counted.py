@@ -33,6 +33,10 @@ async def test_event_streams_of_a_client_have_a_limit(tmp_path: Path) -> None:
                 refused = await http.get(EVENTS)
                 assert refused.status_code == 429
                 assert refused.json()["limit"] == "waiting_callers_max"
+                of_page = await http.get("/ui/runs/none/events")
+                assert (of_page.status_code, of_page.json()["limit"]) == (
+                    429, "waiting_callers_max",
+                )  # fmt: skip
                 async with http.stream("GET", EVENTS, headers=as_admin) as of_all:
                     assert of_all.status_code == 200
 

@@ -52,9 +52,11 @@ class Door:
         return None if cookie is None else self._front.logins.token_of(cookie)
 
     def whose(self, headers: RawHeaders) -> str | None:
-        """What tells one login from others; None: there is none. It is no secret."""
+        """What tells one good login from others; None: there is none. It is no secret."""
         cookie = self._cookie_in(headers)
-        return None if cookie is None else f"login {digest_of(cookie).hex()}"
+        if cookie is None or self._front.logins.token_of(cookie) is None:
+            return None
+        return f"login {digest_of(cookie).hex()}"
 
     def _cookie_in(self, headers: RawHeaders) -> str | None:
         found = None

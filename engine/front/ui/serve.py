@@ -124,8 +124,12 @@ def _live(site: Site, door: Door, streams: Streams) -> dict[routes.Route[Any], A
     front = site.front
 
     async def events(id: str) -> Response:
-        await run.outline_of(site, g.who, id)  # refused, if it is not for who asks
         headers, who = raw_headers(request), g.who
+        place = streams.take(door.whose(headers) or who.token or _address(front) or "unknown")
+        give_back_when_answered(place)  # of one that is refused below, too
+        if who.client is not None and (counted := front.engine.new_runs.stream_begins(who.client)):
+            give_back_when_answered(counted)
+        await run.outline_of(site, who, id)  # refused, if it is not for who asks
         if request.method == "HEAD":  # the stream would never end
             return Response(b"", content_type="text/event-stream")
 
@@ -133,8 +137,6 @@ def _live(site: Site, door: Door, streams: Streams) -> dict[routes.Route[Any], A
             now = front.gate.check_page(routes.UI_EVENTS, "GET", headers, door.logged_in)
             return bool(now == who)
 
-        whose = door.whose(headers) or who.token or _address(front) or "unknown"
-        give_back_when_answered(streams.take(whose))
         stream = streams.about(id, may_read, comes_back="last-event-id" in request.headers)
         answer = Response(stream, content_type="text/event-stream")
         answer.timeout = None
