@@ -58,7 +58,7 @@ ROWS = {
     "bytes_waiting": "bytes in the file for each run of one step that waits in back-off",
     "runs_1": "runs of one step each second, one caller",
     "runs_16": f"runs of one step each second, {CALLERS} callers",
-    "cpu_ms": "milliseconds of a core for each of these, the engine's",
+    "cpu_ms": "milliseconds of a core for each run of one step, the engine's",
     "mib_empty": "MiB of memory, on an empty file",
     "mib_file": "MiB of memory, on this file, before any work",
     "kib_open": "KiB of memory for each run that is called at a time",

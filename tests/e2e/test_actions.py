@@ -427,7 +427,7 @@ BAD_ACTIONS: list[tuple[dict[str, Any], int, str]] = [
     ({"action": "cancel", "ifRev": "1"}, 400, "invalid-request"),
     ({"action": "cancel", "step": "none"}, 404, "not-found"),
     ({"action": "dismiss", "step": "@"}, 400, "invalid-request"),
-    ({"action": "cancel", "reason": "r" * 501}, 400, "invalid-request"),
+    ({"action": "cancel", "reason": "r" * 1025}, 400, "invalid-request"),
 ]
 
 

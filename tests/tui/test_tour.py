@@ -210,7 +210,9 @@ def retry_a_cause(tmux: Tmux) -> None:
     answered(tmux, "Retry: 3 runs", "y")
     tmux.until("Nothing needs a person")
     tmux.keys("6")
-    tmux.until("3 of 3")
+    tmux.until("3 of 3", "q Back")
+    tmux.keys("Escape")
+    tmux.until("q Quit")
 
 
 def answered(tmux: Tmux, question: str, key: str) -> None:

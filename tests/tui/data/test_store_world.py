@@ -16,7 +16,7 @@ from tui.data.fold import UNTOLD
 from tui.data.inputs import TreeRead
 from tui.data.model import step_of
 
-SEEDS = range(32)
+SEEDS = range(48)
 
 
 @pytest.mark.slow

@@ -408,12 +408,12 @@ def foot(it: Shown, about: Callable[[Command], tuple[str, str]]) -> Line:
         if command.id in ("help", "up-or-quit"):
             right += pieces
         else:
-            left.append((command.writes and not off, pieces))
+            left.append((command.writes, pieces))
     room = it.cells - _cells(right)
     while left and sum(_cells(pieces) for _, pieces in left) > room:
-        # Whole, not cut; what acts here last: who looks for it does not look around first.
-        others = [at for at, (acts, _) in enumerate(left) if not acts and at > 0]
-        del left[others[-1] if others else -1]
+        # From the end, whole, not cut; but for what acts first: it is what one came for.
+        first = next((at for at, (acts, _) in enumerate(left) if acts), None)
+        del left[-2 if first == len(left) - 1 > 0 else -1]
     return [piece for _, pieces in left for piece in pieces], right
 
 
