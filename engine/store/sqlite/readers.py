@@ -82,11 +82,15 @@ def connect_read_only(path: Path) -> sqlite3.Connection:
         isolation_level=None,
         check_same_thread=False,
     )
-    connection.row_factory = sqlite3.Row
-    add_functions(connection)
-    connection.execute("PRAGMA query_only=1")
-    connection.execute("PRAGMA trusted_schema=OFF")
-    connection.execute("SELECT 1 FROM sqlite_schema").fetchone()  # opens the log too
+    try:
+        connection.row_factory = sqlite3.Row
+        add_functions(connection)
+        connection.execute("PRAGMA query_only=1")
+        connection.execute("PRAGMA trusted_schema=OFF")
+        connection.execute("SELECT 1 FROM sqlite_schema").fetchone()  # opens the log too
+    except BaseException:
+        connection.close()
+        raise
     return connection
 
 
