@@ -6,7 +6,6 @@ from __future__ import annotations
 import os
 import re
 import sys
-import webbrowser
 
 import click
 
@@ -166,6 +165,8 @@ def ui(no_browser: bool, engine: str, as_json: bool) -> None:
 
     Where the engine asks for tokens the link logs a browser in: it is good once, for a minute.
     """
+    import webbrowser
+
     from engine.client import ProblemError
     from engine.wire import Problem
 

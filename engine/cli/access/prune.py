@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from engine.cli.options import actor_option, client_of, engine_option, json_option
-from engine.cli.show.text import count_text, echo_json, safe, size_text
+from engine.cli.show.text import count_text, echo_json, safe, size
 
 if TYPE_CHECKING:
     from engine.wire.retention import PruneAnswer
@@ -48,7 +48,7 @@ def _text(answer: PruneAnswer) -> str:
     lines = [f"{would}: {count_text(sum(answer.runs.values()), 'run')} ({by_state})"]
     if answer.events is not None:
         lines[0] += f", {count_text(answer.steps or 0, 'step')} with payloads and answers"
-        about = f"about {size_text(answer.bytes_about or 0)} in all"
+        about = f"about {size(answer.bytes_about or 0)} in all"
         lines.append(f"{would}: {count_text(answer.events, 'event')} of before; {about}")
     if answer.keys_kept_days:
         lines.append(f"{would}: {count_text(answer.keys, 'key')} of runs that have gone")

@@ -16,6 +16,7 @@ from typing import Any, Self, TypeVar
 
 import click
 
+from engine.shown.numbers import size as size
 from engine.shown.states import SIGNS, UNKNOWN_SIGN
 from engine.shown.text import ascii_only, printable
 from engine.shown.text import safe as one_line
@@ -114,15 +115,6 @@ def until_text(due_at: str, now: str) -> str:
     """`in 14 s`, or `now` when the time has come."""
     left = (time_of(due_at) - time_of(now)).total_seconds()
     return f"in {span_text(left)}" if left > 0 else "now"
-
-
-def size_text(size: int) -> str:
-    """Bytes for people: `120 bytes`, `12 kB`, `3.4 MB`, `1,200 MB`."""
-    if size < 1_000:
-        return count_text(size, "byte")
-    if size < 1_000_000:
-        return f"{size / 1e3:,.0f} kB"
-    return f"{size / 1e6:,.{1 if size < 1e8 else 0}f} MB"
 
 
 def count_text(number: int, what: str) -> str:

@@ -99,9 +99,9 @@ class Door:
 
     async def enter(self, headers: RawHeaders, code: str, address: str | None) -> Reply:
         """`GET /ui/login?code=…`: the code begins a login."""
+        digest = self._codes.take(code)  # first: what has stood in an address is good for nothing
         if wait_s := self._wrong.wait_s(address or ""):
             return await self._wait(wait_s)
-        digest = self._codes.take(code)
         token = None if digest is None else self._front.registry.good_token(digest)
         if token is None or digest is None:
             self._wrong.was_wrong(address or "")

@@ -54,6 +54,7 @@ class Site:
         self._environment = Environment(
             loader=PackageLoader("engine.front.ui"),
             autoescape=True,
+            auto_reload=False,  # a look at each file for each page, and after an upgrade new parts
             finalize=words.disarmed,
             undefined=StrictUndefined,
             trim_blocks=True,

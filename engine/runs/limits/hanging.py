@@ -17,8 +17,8 @@ from typing import Protocol
 from engine.runs.limits.concurrency import ClientCalls
 
 OF_A_CLIENT = 4
-"""A client with an `in_flight_max` may have one part of so many, and of those that one host may
-have: all of them may count again in one moment, and others must find room beside them there."""
+"""A client with an `in_flight_max` may have one part of so many that hang, and of those that one
+host may have: what comes back beyond its limit keeps that room, and others need some too."""
 
 
 class MayHang(Protocol):

@@ -31,7 +31,9 @@
     if (reading) { again = true; return; }
     reading = true;
     try {
-      const answer = await fetch(location.href, { redirect: "error" });
+      const answer = await fetch(location.href, { redirect: "manual" });
+      const isOver = answer.type === "opaqueredirect" || [401, 403].includes(answer.status);
+      if (isOver) return location.reload();  // its login is, and the engine leads to a new one
       if (!answer.ok) throw new Error(answer.status);
       const page = new DOMParser().parseFromString(await answer.text(), "text/html");
       say(take(document.adoptNode(page.getElementById("main"))));
@@ -55,7 +57,8 @@
   if (stream) {
     stream.addEventListener("changed", read);
     stream.onopen = () => say("● live");
-    stream.onerror = () => say("◌ reconnecting");
+    stream.onerror = () =>
+      say(stream.readyState === EventSource.CLOSED ? "◌ not live: load the page again" : "◌ reconnecting");
   } else if (main.dataset.fresh) {
     setInterval(() => { if (!document.hidden) read(); }, EVERY_MS);
     say("● live");
