@@ -60,8 +60,8 @@ def children(pid: int) -> dict[str, int]:
     found = {}
     for child in " ".join(task.read_text() for task in tasks).split():
         command = Path(f"/proc/{child}/cmdline").read_text()
-        if not command:
-            continue  # it has just ended: the application, that crashes now and then
+        if command in ("", Path(f"/proc/{pid}/cmdline").read_text()):
+            continue  # it has just ended, or only begins: the application crashes now and then
         leashed = re.search(
             r"\0engine\.process\.leash\0\d+\0(?:--remove\0[^\0]+\0)?([\w.]+)\0", command
         )
