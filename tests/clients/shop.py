@@ -35,7 +35,7 @@ class Shop:
     async def submit(self, workflow: str, key: str, payload: Any, **members: Any) -> httpx.Response:
         """Post a workflow of the application, and wait for its outcome."""
         path = {"createUser": "userCreation", "order": "order"}[workflow]
-        with trio.fail_after(PATIENCE_S):
+        with trio.move_on_after(PATIENCE_S):
             return await self.client.post(
                 f"{self.gate.url}/workflows/{path}/index",
                 key,
@@ -43,6 +43,8 @@ class Shop:
                 workflowName=workflow,
                 **members,
             )
+        (run,) = (await self.client.read(f"/runs?workflow={workflow}&key={key}"))["runs"]
+        raise AssertionError(f"not ended in {PATIENCE_S:.0f} s: {await self.tree(run['id'])}")
 
     async def counts(self) -> dict[str, int]:
         """How many effects there are of each kind, as the application says."""

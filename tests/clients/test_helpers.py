@@ -181,7 +181,7 @@ async def test_the_application_is_suspended_by_the_system(
             called.let_go.set()
             (run,) = (await it.client.read("/runs?workflow=createUser"))["runs"]
             run_id = run["id"]
-            await eventually_async(timed_out, PATIENCE_S)
+            await eventually_async(timed_out, PATIENCE_S / 2)
             it.application.signal(signal.SIGCONT)
 
         async with trio.open_nursery() as nursery:
