@@ -45,6 +45,9 @@ def show_engine(metrics: Metrics, engine: Engine) -> None:
     )
     metrics.gauge("atomic_attempts_hanging", "Attempts that gave their places up to wait for steps",
                   lambda: engine.places.hanging.count)  # fmt: skip
+    metrics.gauge("atomic_attempts_beyond_client_limit",
+                  "Attempts that work beyond in_flight_max of their client",
+                  lambda: engine.places.hanging.beyond)  # fmt: skip
     metrics.gauge("atomic_attempts_queued", "Attempts without a place",
                   lambda: engine.places.queued)  # fmt: skip
     metrics.gauges("atomic_attempts_waiting", "Attempts that could start but for a limit or a hold",

@@ -232,7 +232,7 @@ async def _serve(
             front = front_of(
                 config, store, views, registry, clock, engine, metrics, instance, alerts
             )
-            limits = server_limits(config, room.refused_at_once_max)
+            limits = server_limits(config, room.beyond_max)
             show_backups(metrics, front.backups)
             asked = stop.attach()
             reach = Reach(url, listeners, limits, certificate)

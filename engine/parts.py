@@ -28,7 +28,7 @@ from engine.ports.views import Views
 from engine.process.clock import SystemClock
 from engine.process.config import Config
 from engine.process.costly import CostlyWork
-from engine.process.descriptors import REFUSED_AT_ONCE_MAX, Room
+from engine.process.descriptors import BEYOND_MAX, Room
 from engine.process.memory import default_budget
 from engine.registry.audit import Audit
 from engine.registry.causes import SaidOfCauses
@@ -63,9 +63,7 @@ def engine_limits(room: Room) -> EngineLimits:
     )
 
 
-def server_limits(
-    config: Config, refused_at_once_max: int = REFUSED_AT_ONCE_MAX
-) -> server.ServerLimits:
+def server_limits(config: Config, beyond_max: int = BEYOND_MAX) -> server.ServerLimits:
     """The part of the configuration that bounds the server."""
     return server.ServerLimits(
         header_bytes_max=config.header_bytes_max,
@@ -76,7 +74,7 @@ def server_limits(
         unread_answer_timeout_s=config.unread_answer_timeout_ms / 1000,
         keep_alive_timeout_s=config.keep_alive_timeout_ms / 1000,
         connections_max=config.connections_max,
-        refused_at_once_max=refused_at_once_max,
+        beyond_max=beyond_max,
     )
 
 

@@ -204,8 +204,9 @@ class Config(Struct, frozen=True, kw_only=True):
     connections_max: Annotated[Count, _doc(
         "Connections open at once. Each waiting caller holds one. When all are taken a new one"
         " takes the place of one without a request under way: of those that have sent none yet or"
-        " have no token the oldest, else of whoever has most. Needs as many file descriptors, and"
-        " is lowered, with a warning, where there are fewer."
+        " have no token the oldest, else of whoever has most. While each has one, health and"
+        " operators are answered on up to 64 more. Needs as many file descriptors, and is lowered,"
+        " with a warning, where there are fewer."
     )] = 12_000  # fmt: skip
     in_flight_max: Annotated[Count, _doc(
         "Requests to endpoints in flight at once, not counting functions of which a post hangs: as"

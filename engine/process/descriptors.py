@@ -19,7 +19,7 @@ from engine.core.errors import EngineError
 from engine.process.config import Config
 
 OWN = 128
-"""For the store, the log, the loop, look-ups of names, and connections that are being refused."""
+"""For the store, the log, the loop, look-ups of names, and connections beyond `connections_max`."""
 STORE = 44
 """Of these, what is open always and may not be given away."""
 HANGING_LEAST = 4_096
@@ -31,8 +31,9 @@ OPEN_MAX = 10_240
 """macOS grants so many where it says "unlimited" (its setrlimit(2))."""
 NEARLY = 0.95
 """With this share of what is needed nobody has to do anything."""
-REFUSED_AT_ONCE_MAX = 64
-"""Connections that are told at once that there is no room; those above are just closed."""
+BEYOND_MAX = 64
+"""Connections beyond `connections_max`: for health, for operators, and to tell others that there
+is no room (`front/server/beyond.py`)."""
 
 
 class Room(Struct, frozen=True):
@@ -45,7 +46,7 @@ class Room(Struct, frozen=True):
     """For the limits as they were configured."""
     hanging_max: int
     """Calls beside `in_flight_max` whose functions wait for steps."""
-    refused_at_once_max: int
+    beyond_max: int
 
     @property
     def is_enough(self) -> bool:
@@ -100,7 +101,7 @@ def within(config: Config, has: int) -> Room:
     """The room that so many descriptors give: the limits shrink by the same share."""
     wanted = needed(config)
     if has >= wanted:
-        return Room(config, has, wanted, _hanging_max(config), REFUSED_AT_ONCE_MAX)
+        return Room(config, has, wanted, _hanging_max(config), BEYOND_MAX)
     own = min(OWN, has * 3 // 4)
     free, whole = has - own, wanted - OWN
     in_flight_max = max(1, config.in_flight_max * free // whole)
@@ -111,8 +112,8 @@ def within(config: Config, has: int) -> Room:
         in_flight_per_host_max=min(config.in_flight_per_host_max, in_flight_max),
     )
     hanging_max = max(1, _hanging_max(config) * free // whole)
-    refused_at_once_max = min(REFUSED_AT_ONCE_MAX, max(1, own - STORE))
-    return Room(fitting, has, wanted, hanging_max, refused_at_once_max)
+    beyond_max = min(BEYOND_MAX, max(1, own - STORE))
+    return Room(fitting, has, wanted, hanging_max, beyond_max)
 
 
 def raise_limit(wanted: int) -> int:

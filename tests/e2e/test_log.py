@@ -42,7 +42,7 @@ async def test_a_failing_run_tells_why(tmp_path: Path) -> None:
 
 
 async def test_connections_that_are_turned_away(tmp_path: Path) -> None:
-    """One line, with the limit; the rest are counted."""
+    """One line, with the limit; the rest are counted. Who looks after the engine is answered."""
     with harness.running(tmp_path, connections_max=1) as engine:
         port = int(engine.url.rpartition(":")[2])
         async with await trio.open_tcp_stream("127.0.0.1", port) as busy:
@@ -50,7 +50,10 @@ async def test_connections_that_are_turned_away(tmp_path: Path) -> None:
             await busy.receive_some(1)
             for _ in range(5):
                 async with client(engine.url, "shop") as shop:
-                    is_problem(await shop.get("/healthz"), 503, "overloaded")
+                    is_problem(await shop.post(NOBODY, "k"), 503, "overloaded")
+            async with client(engine.url) as prober:
+                assert (await prober.get("/healthz")).status_code == 200
+                assert (await prober.read("/status"))["limits"]["connectionsMax"] == 1
         await eventually(lambda: len(engine.events("overloaded")) == 2)
     first, rest = engine.events("overloaded")
     assert (first["level"], first["limit"]) == ("warning", "connections_max")

@@ -43,6 +43,8 @@ class App:
     def __init__(self) -> None:
         self.calls: list[str] = []
         self.cancelled: list[str] = []
+        self.refusals: list[tuple[str, RequestHead | None]] = []
+        """Of requests, for want of room: the limit, and what was known."""
         self.release = trio.Event()
         self.stuck = False
         self.room: Charge | None = None
@@ -82,9 +84,17 @@ class App:
             return Reply(404, text, b"no such post")
         return Reply(200, text, answers[client])
 
-    def refused(self, limit: str, client: str, headers: Iterable[tuple[bytes, bytes]]) -> None:
-        """A post was refused before it was read, for want of room."""
+    def refused(self, limit: str, head: RequestHead | None) -> None:
+        """A request was refused before it was read, for want of room."""
         self.calls.append("refused")
+        self.refusals.append((limit, head))
+
+    let_in: frozenset[bytes] = frozenset({b"/second"})
+    """What is answered where there are as many connections as may be."""
+
+    def lets_in(self, head: RequestHead) -> bool:
+        """By the path alone."""
+        return head.target in self.let_in
 
     asks_token = False
     bad_tokens = frozenset({b""})

@@ -26,7 +26,7 @@ def test_enough_changes_nothing() -> None:
     """The configured limits hold, to the last descriptor."""
     room = descriptors.within(DEFAULT, NEEDED)
     assert descriptors.needed(DEFAULT) == NEEDED
-    assert (room.is_enough, room.config, room.refused_at_once_max) == (True, DEFAULT, 64)
+    assert (room.is_enough, room.config, room.beyond_max) == (True, DEFAULT, 64)
     assert room.hanging_max == 4_096
 
 
@@ -64,11 +64,11 @@ def test_all_limits_together_fit(has: int) -> None:
     room = descriptors.within(DEFAULT, has)
     config = room.config
     calls = config.in_flight_max + room.hanging_max
-    taken = config.connections_max + calls + room.refused_at_once_max
+    taken = config.connections_max + calls + room.beyond_max
     assert room.hanging_max >= 1
     assert config.connections_max >= 1
     assert 1 <= config.in_flight_per_host_max <= config.in_flight_max
-    assert room.refused_at_once_max >= 1
+    assert room.beyond_max >= 1
     assert has < 64 or taken + descriptors.STORE <= has + 1
 
 

@@ -13,23 +13,24 @@ from typing import Any
 from urllib.parse import unquote
 
 from engine.core.access.client import Client
-from engine.core.access.token import Token
+from engine.core.access.roles import ALLOWS
+from engine.core.access.token import Role, Token
 from engine.core.errors import Problem
 from engine.front.access.request import Access, is_health
 from engine.front.access.tokens import digest_of_bearer, who_has
 from engine.front.access.who import EVERYBODY, Who, who_of
 from engine.front.server.reply import Reply
-from engine.front.server.strict import HEADS_KEPT_MAX, RawHeaders
+from engine.front.server.strict import HEADS_KEPT_MAX, RawHeaders, RequestHead
 from engine.front.show.replies import problem_reply
 from engine.registry.registry import Registry
 from engine.wire import routes
 from engine.wire.routes import PAGES, ROUTES, Route
 
-_POSTED = [
+_ALL = [
     (re.compile(re.sub(r"\{(\w+)\}", r"(?P<\1>[^/]+)", it.path) + "/?"), it)
     for it in (*ROUTES, *PAGES)
-    if it.method == "POST"
 ]
+_POSTED = [(pattern, it) for pattern, it in _ALL if it.method == "POST"]
 
 
 LoggedIn = Callable[[RawHeaders], Token | None]
@@ -119,6 +120,20 @@ class Gate:
             return None
         return f"token {token.name}" if token.client is None else token.client
 
+    def lets_in(self, head: RequestHead) -> bool:
+        """Whether a request is answered where others are turned away for want of connections: of
+        health by anybody, and of what is not for applications by whoever may look at all of it."""
+        path, route = _asked_for(head.method, head.target)
+        if is_health(path):
+            return head.method != b"POST" and head.body_bytes == 0
+        if route is None or route.role is Role.SUBMIT:
+            return False
+        if not self.registry.asks_token:
+            return True
+        digest = digest_of_bearer(head.authorization)
+        token = None if digest is None else self.registry.good_token(digest)
+        return token is not None and token.client is None and Role.READ in ALLOWS[token.role]
+
     def digest_of(self, headers: RawHeaders) -> bytes | None:
         """The digest of the token in a head; None: it has none. Whether it is good is asked for
         elsewhere."""
@@ -141,6 +156,15 @@ class Gate:
             route, client = None, ""
         found = self.check(route, path, method, headers, client)
         return found if isinstance(found, Reply) else None
+
+
+@lru_cache(maxsize=HEADS_KEPT_MAX)
+def _asked_for(method: bytes, target: bytes) -> tuple[str, Route[Any] | None]:
+    """The path, and what is there for this method; HEAD is what GET is."""
+    path = unquote(target.partition(b"?")[0].decode("latin1"))
+    asked = "GET" if method == b"HEAD" else method.decode("latin1")
+    found = (it for pattern, it in _ALL if it.method == asked and pattern.fullmatch(path))
+    return path, next(found, None)
 
 
 @lru_cache(maxsize=HEADS_KEPT_MAX)

@@ -16,6 +16,7 @@ import trio
 
 from engine.core.errors import Problem
 from engine.front.access.audited import note_refused_token
+from engine.front.access.gate import posted_to
 from engine.front.access.parent import parent_in, parent_of
 from engine.front.access.who import Who
 from engine.front.api.context import Front
@@ -66,6 +67,11 @@ class EngineDoor:
         None: it is not good. Where no tokens are asked for all are one."""
         return self._front.gate.owner_of(token)
 
+    def lets_in(self, head: RequestHead) -> bool:
+        """Whether it is a prober's, or of who operates the engine: answered also where there are as
+        many connections as may be."""
+        return self._front.gate.lets_in(head)
+
     def denied(self, head: RequestHead, peer: Peer) -> Reply | None:
         """The refusal of a request for its token, before its body is read."""
         method = head.method.decode("ascii")
@@ -75,11 +81,16 @@ class EngineDoor:
             _note_refused(self._front, method, path, head.fields, peer, reply)
         return reply
 
-    def refused(self, limit: str, client: str, headers: RawHeaders) -> None:
-        """A post was refused before it was read."""
+    def refused(self, limit: str, head: RequestHead | None) -> None:
+        """A request was refused before it was read. If it is a post, or may have been one, the
+        attempt that made it counts as interrupted."""
         engine = self._front.engine
+        route, client, _ = (SUBMIT, "", "") if head is None else posted_to(head.target)
+        is_post = route is SUBMIT and (head is None or head.method == b"POST")
+        client = client if is_post else ""
         engine.run_log.overloaded(limit, client, retry_after_s=RETRY_AFTER_S)
-        engine.note_refused(parent_of(headers))
+        if is_post:
+            engine.note_refused(None if head is None else parent_of(head.fields))
 
     def refused_for_good(self, head: RequestHead | None, refusal: BadRequest) -> None:
         """A request was refused before it was read: the attempt of its parent token says so."""

@@ -41,9 +41,17 @@ class Connection:
     """Serves the requests of one client, one after the other."""
 
     def __init__(
-        self, server: Serving, stream: trio.SocketStream, place: Place, tls: Sealed | None = None
+        self,
+        server: Serving,
+        stream: trio.SocketStream,
+        place: Place,
+        tls: Sealed | None = None,
+        *,
+        is_beyond: bool = False,
     ) -> None:
+        """`is_beyond`: its place is one beyond `connections_max` (`beyond.py`)."""
         self._server = server
+        self._is_beyond = is_beyond
         self._place = place
         place.member = self
         self._stream = stream
@@ -100,6 +108,7 @@ class Connection:
             else:
                 await self._leave()
         finally:
+            self._place.leave()
             self._app = None  # it knows this: a circle would wait for the collector
             self._room.closed()
             self._server.deadlines.stop(self._timer)
@@ -265,7 +274,21 @@ class Connection:
             head, size = None, 0
         if self._room.bytes_came(head, size):
             self._roomless, checked = checked, b""
+        if head is not None and self._is_beyond:
+            self._find_place(head)
         return checked
+
+    def _find_place(self, head: RequestHead) -> None:
+        """One among the others, if there is room by now. Raises BadRequest where there is none,
+        unless it is a request that is answered all the same."""
+        place, door = self._server.find_place(), self._server.door
+        if place is not None:
+            self._place.leave()
+            place.member, self._place, self._is_beyond = self, place, False
+            place.shows(head.authorization)
+        elif door is None or not door.lets_in(head):
+            self._server.count_turned_away()
+            raise BadRequest(503, "too many connections", "overloaded", "connections_max")
 
     def _refuse_if_denied(self, head: RequestHead, checked: bytes) -> None:
         """Raises Denied for a stranger's request, and for one with a body whose sender may not
@@ -348,7 +371,7 @@ class Connection:
         """Answer with a problem, if no other answer has begun, and end the connection."""
         self._server.count_refusal()
         if (door := self._server.door) is not None and refusal.status == 503:
-            door.refused(refusal.limit or "", self._room.client, self._room.fields)
+            door.refused(refusal.limit or "", self._room.current)
         elif door is not None and (refusal.head or self._phase is Phase.BODY):
             door.refused_for_good(self._room.current, refusal)
         is_answered = self._app is not None and self._app.has_answered

@@ -67,7 +67,7 @@ class Crowd:
         self.owners = owners
         self._max = connections_max
         self._arriving_max = connections_max // ARRIVING_SHARE
-        self._places: set[Place] = set()
+        self.places: set[Place] = set()
         self._arriving = _Group(None)
         self._groups: dict[bytes | None, _Group] = {None: self._arriving}
         """By token: of those that have shown a good one. Empty: of those with another, or none."""
@@ -79,35 +79,36 @@ class Crowd:
 
     def __len__(self) -> int:
         """How many have one."""
-        return len(self._places)
+        return len(self.places)
 
     @property
     def members(self) -> list[Member]:
         """Who has one, as far as they have begun."""
-        return [place.member for place in self._places if place.member is not None]
+        return [place.member for place in self.places if place.member is not None]
 
     def enter(self) -> Place | None:
         """A place for one that has come; None: there is none, and nobody gives way."""
-        if len(self._places) >= self._max and not self._make_room():
+        if len(self.places) >= self._max and not self.make_room():
             return None
         place = Place(self, self._arriving)
-        self._places.add(place)
+        self.places.add(place)
         place.waits()
         return place
 
     def leave(self, place: Place) -> None:
         """One has ended, or given its place up."""
-        self._places.discard(place)
+        self.places.discard(place)
 
     def group_of(self, token: bytes) -> _Group:
         """Where those with this token stand."""
         group = self._groups.get(token)
         if group is None:
             group = self._groups[token] = _Group(token)
-            self._by_owner.setdefault(self._owner_of(group), []).append(group)
+            self._by_owner.setdefault(self.owner_of(group), []).append(group)
         return group
 
-    def _owner_of(self, group: _Group) -> str | None:
+    def owner_of(self, group: _Group) -> str | None:
+        """Whose those of a group are."""
         if group.token is None:
             return None
         return "" if self.owners is None else self.owners.owner_of(group.token)
@@ -118,7 +119,7 @@ class Crowd:
         self._groups = {group.token: group for group in groups}
         self._by_owner = {}
         for group in groups:
-            self._by_owner.setdefault(self._owner_of(group), []).append(group)
+            self._by_owner.setdefault(self.owner_of(group), []).append(group)
         self._most = [(-self._count(it), it) for it in self._by_owner if it is not None]
         heapify(self._most)
 
@@ -129,7 +130,7 @@ class Crowd:
             return 0
         return sum(group.members for group in groups)
 
-    def _make_room(self) -> bool:
+    def make_room(self) -> bool:
         """Have one give its place up. Returns whether there was one."""
         now = trio.current_time()
         if now >= self._looked_at + LOOK_EVERY_S:
@@ -176,10 +177,12 @@ class Place:
     """That of one connection, from the accept on. What is done on it is told here by whoever has
     it; a request tells it twice, and so these are short."""
 
-    __slots__ = ("_crowd", "_group", "gave_way", "member", "queue", "shown")
+    __slots__ = ("_crowd", "_group", "gave_way", "is_left", "member", "queue", "shown")
 
     def __init__(self, crowd: Crowd, group: _Group) -> None:
         self.member: Member | None = None
+        self.is_left = False
+        """Its connection has ended, or has another place."""
         self.gave_way = False
         """It is another connection's already."""
         self.shown: bytes | None = None
@@ -191,7 +194,7 @@ class Place:
 
     def waits(self) -> None:
         """No request is under way on it, from now on."""
-        if self.queue is None and not self.gave_way:  # nearly always: without one call more
+        if self.queue is None and not self.is_left:  # nearly always: without one call more
             self.queue = queue = self._group.waiting
             queue[self] = next(self._crowd.order)
         else:
@@ -212,14 +215,14 @@ class Place:
         if self.queue is not None:
             del self.queue[self]
             self.queue = None
-        if not self.gave_way:
+        if not self.is_left:
             self.queue = queue
             queue[self] = next(self._crowd.order)
 
     def shows(self, authorization: bytes) -> None:
         """A request has come with this header, empty where it has none: what the one before it had
         counts no more."""
-        if self.gave_way:
+        if self.is_left:
             return
         crowd, token = self._crowd, b""
         if authorization and crowd.owners is not None:
@@ -241,9 +244,20 @@ class Place:
         self.gave_way = True
         return True
 
+    @property
+    def owner(self) -> str | None:
+        """Whose it is now; None: a stranger's."""
+        return self._crowd.owner_of(self._group)
+
+    @property
+    def has_shown_nothing(self) -> bool:
+        """No whole request has come on it."""
+        return self._group.token is None
+
     def leave(self) -> None:
         """It has ended. A second time, as after it gave way, changes nothing."""
-        if not self.gave_way:
+        if not self.is_left:
+            self.is_left = True
             self.works()
             self._group.members -= 1
             self._crowd.leave(self)

@@ -81,6 +81,11 @@ class Door(Protocol):
         """The refusal of a request, of whatever path, before its body is read."""
         ...
 
+    def lets_in(self, head: RequestHead) -> bool:
+        """Whether a request is answered although there are as many connections as may be: of who
+        looks after the engine, and not of who posts to it."""
+        ...
+
     async def answer(self, client: str, headers: RawHeaders, body: Parcel, peer: Peer) -> Reply:
         """The answer to a post. Raises nothing but a cancel."""
         ...
@@ -92,10 +97,7 @@ class Door(Protocol):
         """
         ...
 
-    def refused(self, limit: str, client: str, headers: RawHeaders) -> None:
-        """A post was refused before it was read: for want of room (503).
-
-        `client` and `headers` as far as they were read: nothing, of a connection that was turned
-        away.
-        """
+    def refused(self, limit: str, head: RequestHead | None) -> None:
+        """A request was refused before it was read: for want of room (503). None: nothing of it is
+        known, as of a connection that was closed without a word."""
         ...

@@ -26,6 +26,7 @@ from hypercorn.typing import ASGIFramework
 from hypercorn.utils import LifespanTimeoutError, wrap_app
 
 from engine.front.server.accept import ACCEPTED_AT_ONCE_MAX, accept_all
+from engine.front.server.beyond import Beyond
 from engine.front.server.certificate import Certificate
 from engine.front.server.connection import Connection
 from engine.front.server.crowd import Crowd, Place
@@ -221,14 +222,14 @@ class _Server:
         self._shared = (-1, b"")  # the second it was made in, and the lines
         self._log = log
         self._counters = counters
-        self._turning_away = 0
         self._said_at: dict[tuple[str, str], float] = {}
         self._unsaid: Counter[tuple[str, str]] = Counter()
         self._crowd = Crowd(limits.connections_max, door)
+        self._beyond = Beyond(limits.beyond_max, door)
 
     @property
     def _accepted_at_once_max(self) -> int:
-        return max(1, min(ACCEPTED_AT_ONCE_MAX, self.limits.refused_at_once_max))
+        return max(1, min(ACCEPTED_AT_ONCE_MAX, self.limits.beyond_max // 2))
 
     def shared_headers(self) -> bytes:
         second = int(self.deadlines.now())
@@ -243,6 +244,22 @@ class _Server:
 
     def count_refusal(self) -> None:
         self._counters.requests_refused += 1
+
+    def count_turned_away(self) -> None:
+        self._counters.connections_refused += 1
+
+    def find_place(self) -> Place | None:
+        return self._crowd.enter()
+
+    def _count_open(self) -> None:
+        self._counters.connections_open = len(self._crowd) + len(self._beyond)
+
+    def _turned_away_unheard(self) -> None:
+        """One was closed without a word, and before it could say what it wanted: perhaps a post of
+        any attempt."""
+        self.count_turned_away()
+        if self.door is not None:
+            self.door.refused("connections_max", None)
 
     async def run(
         self,
@@ -277,8 +294,11 @@ class _Server:
                     # Counted here, in the order they came: tasks begin in any order.
                     self._counters.connections += 1
                     place = self._crowd.enter()
-                    self._counters.connections_open = len(self._crowd)
-                    connections.start_soon(self._handle, stream, place)
+                    is_beyond = place is None
+                    if place is None:
+                        place = self._beyond.enter()
+                    self._count_open()
+                    connections.start_soon(self._handle, stream, place, is_beyond)
 
                 for listener in listeners:
                     await accepting.start(
@@ -290,22 +310,22 @@ class _Server:
             # Each connection accepted till then has been started: it is a member.
             self.stopping = True
             connections.cancel_scope.deadline = trio.current_time() + grace_s
-            for member in self._crowd.members:
+            for member in (*self._crowd.members, *self._beyond.members):
                 member.stop()
 
-    async def _handle(self, stream: trio.SocketStream, place: Place | None) -> None:
+    async def _handle(self, stream: trio.SocketStream, place: Place | None, beyond: bool) -> None:
         """Serve one connection, and close it. No exception but a cancel leaves here."""
         try:
             if place is not None:
                 try:
-                    await self._serve(stream, place)
+                    await self._serve(stream, place, beyond)
                 finally:
                     place.leave()
-                    self._counters.connections_open = len(self._crowd)
-            elif self._certificate is not None:
-                self._note_turned_away()  # no handshake for who has no place
+                    self._count_open()
+                    if beyond and place.gave_way and place.has_shown_nothing:
+                        self._turned_away_unheard()
             else:
-                await self._turn_away(stream)
+                self._turned_away_unheard()
         except BaseExceptionGroup as group:
             faults, rest = group.split(Exception)
             if faults is not None:
@@ -317,7 +337,7 @@ class _Server:
         finally:
             await trio.aclose_forcefully(stream)
 
-    async def _serve(self, stream: trio.SocketStream, place: Place) -> None:
+    async def _serve(self, stream: trio.SocketStream, place: Place, beyond: bool) -> None:
         if place.gave_way:
             return
         tls = None
@@ -325,7 +345,7 @@ class _Server:
             tls = await self._shake_hands(stream, place, self._certificate)
             if tls is None:
                 return
-        await Connection(self, stream, place, tls).run()
+        await Connection(self, stream, place, tls, is_beyond=beyond).run()
 
     async def _shake_hands(
         self, stream: trio.SocketStream, place: Place, certificate: Certificate
@@ -365,32 +385,15 @@ class _Server:
             self._said_at[key] = now
             self._log(event, {"reason": key[1] or "others", "times": self._unsaid.pop(key)})
 
-    def _note_turned_away(self) -> None:
-        self._counters.connections_refused += 1
-        if self.door is not None:
-            self.door.refused("connections_max", "", ())
-
-    async def _turn_away(self, stream: trio.SocketStream) -> None:
-        """Above the limit: a 503, while few are being told so."""
-        self._note_turned_away()
-        if self._turning_away >= self.limits.refused_at_once_max:
-            return
-        self._turning_away += 1
-        try:
-            await self._tell(stream, 503, "overloaded", "too many connections", "connections_max")
-        finally:
-            self._turning_away -= 1
-
     async def _tell(
         self,
         stream: trio.SocketStream,
         status: int,
         problem: str,
         detail: str,
-        limit: str | None = None,
     ) -> None:
         """Answer a client that gets no connection of ours."""
-        body = self.refuse(status, problem, detail, limit)
+        body = self.refuse(status, problem, detail, None)
         try:
             with trio.move_on_after(self.limits.linger_timeout_s):
                 await stream.send_all(refusal_bytes(self.config, status, body))

@@ -8,6 +8,7 @@ from hypercorn.config import Config
 from hypercorn.trio.worker_context import WorkerContext
 from hypercorn.typing import AppWrapper
 
+from engine.front.server.crowd import Place
 from engine.front.server.post import Door
 from engine.front.server.refusal import Refuse
 from engine.front.server.room import Rooms
@@ -43,6 +44,14 @@ class Serving(Protocol):
 
     def tls_failed(self, reason: str) -> None:
         """Count a connection that TLS has ended, and log it now and then."""
+        ...
+
+    def find_place(self) -> Place | None:
+        """One among `connections_max`, for a connection that came when there was none."""
+        ...
+
+    def count_turned_away(self) -> None:
+        """A connection was refused, as there are as many as may be."""
         ...
 
     def count_refusal(self) -> None:

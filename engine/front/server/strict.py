@@ -64,8 +64,9 @@ class ServerLimits(Struct, frozen=True, eq=False):
     pipelined_bytes_max: int = 64 * 1024
     """Read ahead while a request is unanswered; more stays in the socket."""
     connections_max: int = 12_000
-    refused_at_once_max: int = 64
-    """Connections above the limit that get a 503; those above these are closed without a word."""
+    beyond_max: int = 64
+    """Connections above that, on which some requests are answered, and all others told 503; those
+    above these are closed without a word."""
 
 
 class BadRequest(Exception):

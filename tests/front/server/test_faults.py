@@ -10,6 +10,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
+from engine.front.server.beyond import LEAST_S
 from engine.front.server.server import ServerLimits
 from tests.front.raw_http import App, Client, get, post, serving, settle
 
@@ -120,6 +121,7 @@ async def test_fault_of_the_refusal(mock_clock: MockClock) -> None:
 
     async with serving(faulty, ServerLimits(connections_max=0), refuse=broken) as server:
         turned_away = await server.connect()
+        await turned_away.send(get("/fine"))
         assert await turned_away.read_rest() == b""
         assert server.counters.faults_contained == 1
         assert not server.ended.is_set()
@@ -175,14 +177,17 @@ async def test_connections_at_their_limit(mock_clock: MockClock) -> None:
 
 
 async def test_far_above_the_limit(mock_clock: MockClock) -> None:
-    """Those who are being turned away are limited too: the rest is closed without a word."""
-    limits = ServerLimits(connections_max=0, refused_at_once_max=1)
+    """Those who are being turned away are limited too: who says nothing is closed for the next,
+    without a word."""
+    limits = ServerLimits(connections_max=0, beyond_max=1)
     async with serving(faulty, limits) as server:
-        told = await server.connect()
+        silent = await server.connect()
         await settle()
-        not_told = await server.connect()
+        mock_clock.jump(LEAST_S)
+        told = await server.connect()
+        await told.send(get("/fine"))
         assert (await told.read_answer()).status == 503
-        assert await not_told.read_rest() == b""
+        assert await silent.read_rest() == b""
         assert server.counters.connections_refused == 2
 
 

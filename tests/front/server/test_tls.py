@@ -261,17 +261,22 @@ async def test_goodbye_behind_a_request(mock_clock: MockClock) -> None:
         assert server.counters.connections_open == 0
 
 
-async def test_above_the_limit_nobody_shakes_hands(mock_clock: MockClock) -> None:
-    """A handshake is work: who has no place gets none, and is counted."""
+async def test_above_the_limit_a_handshake_gives_way(mock_clock: MockClock) -> None:
+    """As silence does, when it has had its second; counted, and no failure of TLS."""
     app = App()
-    async with serving(app.quart, ServerLimits(connections_max=1)) as server:
+    async with serving(app.quart, ServerLimits(connections_max=1, beyond_max=1)) as server:
         first = await server.connect()
         await first.send(get("/hold"))
-        await settle()
         second = await server.bare()
-        await second.send(Hand().shake())
+        await second.send(Hand().shake()[:100])
+        await settle()
+        mock_clock.jump(1)
+        third = await server.connect()
+        await third.send(get("/fine"))
+        assert (await third.read_answer()).status == 503
         assert await second.read_rest() in (b"", b"<reset>")
-        assert server.counters.connections_refused == 1
+        assert server.counters.connections_refused == 2
+        assert server.counters.tls_failures == 0
         app.release.set()
         assert (await first.read_answer()).body == b"held"
 

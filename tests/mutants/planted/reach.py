@@ -112,7 +112,7 @@ def lingering_keeps_place(bug: Planting) -> None:
        test=f"{GIVING_WAY}a_token_that_is_taken_away_makes_its_connections_a_strangers",
 )  # fmt: skip
 def taken_token_keeps_places(bug: Planting) -> None:
-    bug.rewrite(Crowd._make_room, "self._look()", "pass")
+    bug.rewrite(Crowd.make_room, "self._look()", "pass")
 
 
 @plant("a token is read again with each request", by=(PROPERTY,),
@@ -124,7 +124,7 @@ def token_is_read_again(bug: Planting) -> None:
 @plant("a connection counts on after it gave way", by=(PROPERTY,),
        test=f"{CROWD}who_gave_way_counts_nowhere")  # fmt: skip
 def counts_on(bug: Planting) -> None:
-    bug.rewrite(Place.stand_in, "if not self.gave_way", "if True")
+    bug.rewrite(Place.stand_in, "if not self.is_left", "if True")
 
 
 @plant("one tenant with all connections keeps others out", by=(PROPERTY,),

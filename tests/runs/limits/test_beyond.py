@@ -8,8 +8,10 @@ import trio
 from msgspec.structs import replace
 
 from engine.core.access.client import ClientLimits
+from engine.figures import show_engine
 from engine.runs.limits.concurrency import ClientCalls
 from engine.runs.limits.places import AttemptPlaces
+from engine.telemetry.metrics import Metrics
 from tests.runs.limits.endpoint import all_completed
 from tests.runs.limits.functions import ASYNC, HOST, PATIENT, App, post_many
 from tests.runs.limits.limited import Limited
@@ -47,6 +49,11 @@ async def test_who_counts_again_beyond_its_client_takes_no_place_of_others(
         assert places.limited.by_client == dict.fromkeys(clients, 5)
         assert places.at_hosts.by_host == {"app:9000": 5}
         assert (places.hanging.count, places.hanging.beyond) == (5, 20)
+        metrics = Metrics()
+        show_engine(metrics, it.engine)
+        figures = metrics.ask()
+        assert figures["atomic_attempts_hanging"] == {(): 5}
+        assert figures["atomic_attempts_beyond_client_limit"] == {(): 20}
         began = trio.current_time()
         recorded(await it.post(HOST + "new", client="bank"))
         assert trio.current_time() - began < 0.1
