@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING
 
 import click
@@ -10,7 +9,7 @@ import click
 from engine.cli.act import step_id
 from engine.cli.exits import Refusal
 from engine.cli.options import RunName, actor_option, client_of, engine_option, run_name
-from engine.cli.show.text import safe, unicode_terminal
+from engine.cli.show.text import safe, to_terminal, unicode_terminal
 from engine.shown.text import ascii_only
 
 if TYPE_CHECKING:
@@ -80,11 +79,6 @@ def body(
         click.echo(shown(part.data))
     else:
         click.echo(part.data, nl=False)
-
-
-def to_terminal() -> bool:
-    """Whether a person reads it, and no program."""
-    return sys.stdout.isatty()
 
 
 def _step(tree: RunTree, step: str | None) -> StepRow:

@@ -20,7 +20,7 @@ from engine.cli.options import (
 )
 from engine.cli.show.causes import cause_lines
 from engine.cli.show.lists import status_lines
-from engine.cli.show.text import count_text, echo_json, safe
+from engine.cli.show.text import count_text, echo_json, safe, to_terminal
 from engine.cli.show.tree import hold_text, note_text, run_tree_lines
 
 OF_A_FILE = (
@@ -143,6 +143,8 @@ def show(
     """Draw a run: its steps as a tree, their state, tries, and when the next try is."""
     if html and (as_json or attempts):
         raise click.UsageError("--html goes with neither --json nor --attempts: it has all tries.")
+    if html and to_terminal():  # its bytes are as the engine sent them
+        raise click.UsageError("--html prints a page for a browser: add `> run.html`.")
     if bodies and not html:
         raise click.UsageError("--bodies goes with --html; `atomic body` prints one of them.")
     with client_of(engine) as client:

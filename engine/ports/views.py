@@ -304,6 +304,10 @@ class Views(Protocol):
         """The next commit: a hint to read events again."""
 
     @property
+    def last_seq(self) -> int:
+        """The number of the last event that is durable."""
+
+    @property
     def counts(self) -> Mapping[str, int]:
         """Runs by state, as of now."""
 

@@ -194,7 +194,7 @@ UI_RUNS = Route("GET", "/ui/runs", Role.READ, bytes, "Runs that a filter finds."
 UI_RUN = Route("GET", "/ui/runs/{id}", Role.READ, bytes, "A run and its steps.",
                ("below", "step", "page"))
 UI_EVENTS = Route("GET", "/ui/runs/{id}/events", Role.READ, bytes,
-                  "When the page of a run has changed.")
+                  "When the page of a run has changed.", ("seen",))
 UI_FILE = Route("GET", "/ui/runs/{id}/file", Role.READ, bytes, "A run as one file.", ("bodies",))
 UI_PAYLOAD = Route("GET", "/ui/steps/{id}/payload", Role.OPERATE, bytes, "A step's payload.",
                    ("file",))

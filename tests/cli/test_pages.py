@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import httpx
+import pytest
 
 from engine.wire import Problem
 from tests.client.fake_engine import Atomic, answer, refusal
@@ -16,6 +17,13 @@ def test_a_run_as_a_page(atomic: Atomic):
     assert result.stdout_bytes == page
     for wrong in (("--html", "--json"), ("--html", "--attempts"), ("--bodies",)):
         assert atomic("show", "01A", *wrong).exit_code == 2
+
+
+def test_no_page_goes_to_a_terminal(atomic: Atomic, monkeypatch: pytest.MonkeyPatch):
+    """It is for a file; and whatever answered may be no engine."""
+    monkeypatch.setattr("engine.cli.look.to_terminal", lambda: True)
+    refused = atomic("show", "01A", "--html")
+    assert (refused.exit_code, "> run.html" in refused.stderr) == (2, True)
 
 
 def test_the_link_to_the_pages(atomic: Atomic):

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+import trio
 from msgspec import Struct
 
 from engine.client import AsyncClient
@@ -131,6 +132,46 @@ async def test_wrong_tokens(tmp_path: Path) -> None:
         assert {entry.status for entry in entries} == {401}
 
 
+async def test_the_audit_knows_who_tried(tmp_path: Path) -> None:
+    """A token that opens no page, by its name; a code that is none, by a link and by the button."""
+    async with locked(tmp_path) as it, it.browser() as http:
+        await it.log_in(http, it.poster)
+        await http.get("/ui/login?code=x")
+        form = {"code": "x"}
+        await http.post("/ui/login", data=form, headers={"Origin": it.engine.url})
+        found = (await it.admin.admin.audit()).entries
+        refused = {(entry.actor, entry.what, entry.status) for entry in found if entry.status}
+        poster = next(name for name, _, status in refused if status == 403)
+        assert poster == "shop"
+        assert refused >= {
+            (poster, "POST /ui/login", 403),
+            ("unknown code", "GET /ui/login", 401),
+            ("unknown code", "POST /ui/login", 401),
+        }
+
+
+@pytest.mark.parametrize("asks_token", [True, False])
+async def test_a_form_that_is_too_long_is_not_read(asks_token: bool, tmp_path: Path) -> None:
+    """What it says it would send is refused before it has sent it."""
+    async with AsyncExitStack() as stack:
+        if asks_token:
+            engine = (await stack.enter_async_context(locked(tmp_path))).engine
+        else:
+            engine = stack.enter_context(harness.running(tmp_path))
+        port = int(engine.url.rpartition(":")[2])
+        for length, status in ((8_193, b"413"), (10_000_000, b"413")):
+            connection = await trio.open_tcp_stream("127.0.0.1", port)
+            async with connection:
+                await connection.send_all(
+                    b"POST /ui/login HTTP/1.1\r\nHost: localhost\r\nOrigin: http://localhost\r\n"
+                    b"Content-Type: application/x-www-form-urlencoded\r\n"
+                    b"Content-Length: %d\r\n\r\ntoken=" % length
+                )
+                with trio.fail_after(harness.PATIENCE_S):
+                    answer = await connection.receive_some()
+                assert answer.startswith(b"HTTP/1.1 " + status)
+
+
 async def test_who_may_not(tmp_path: Path) -> None:
     """A token that opens no page; a form of another page, or of none that says; no form at all."""
     async with locked(tmp_path) as it, it.browser() as http:
@@ -150,7 +191,7 @@ async def test_who_may_not(tmp_path: Path) -> None:
         own = {"Origin": it.engine.url}
         assert (await http.post("/ui/login", json=form, headers=own)).status_code == 415
         long = {"token": "x" * 9_000}
-        assert (await http.post("/ui/login", data=long, headers=own)).status_code == 415
+        assert (await http.post("/ui/login", data=long, headers=own)).status_code == 413
 
 
 @pytest.mark.parametrize(

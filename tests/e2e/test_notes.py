@@ -51,12 +51,15 @@ async def test_notes_are_told_and_outlive_the_engine(tmp_path: Path) -> None:
             try:
                 (note,) = (await shop.read(f"/runs/{run_id}"))["notes"]
                 (same,) = (await shop.read("/causes"))["causes"]
+                page = (await shop.get("/ui/stuck")).text
             finally:
                 again.kill()
     assert note["text"] == "vendor informed"
     assert note["actor"].startswith("http:")
     assert note["at"].endswith("Z")
     assert (same["cause"], [it["text"] for it in same["notes"]]) == (cause["cause"], ["two\x1b"])
+    assert "all of them: order * has no funds<" in page
+    assert ": two\u241b<" in page
 
 
 async def test_one_client_learns_nothing_of_anothers_notes(tmp_path: Path) -> None:
@@ -70,3 +73,4 @@ async def test_one_client_learns_nothing_of_anothers_notes(tmp_path: Path) -> No
             answer = await person.http.get("/api/v1/causes")
             if answer.status_code == 200:
                 assert all(it["notes"] == [] for it in answer.json()["causes"])
+                assert "of all" not in (await person.http.get("/ui/stuck")).text

@@ -30,6 +30,7 @@ HEADERS = {
     "cache-control": "no-store",
     "referrer-policy": "same-origin",
     "cross-origin-resource-policy": "same-origin",
+    "cross-origin-opener-policy": "same-origin",
 }
 HOSTILE = "\"><script>alert(1)</script><img src=x onerror=alert(2)> {{7*7}} \u202egnp \x1b[31m & '"
 FAST = {"count": 0}
@@ -129,7 +130,10 @@ async def test_runs_in_pages(shop: Client, app: Application) -> None:
 async def test_a_run_with_all_that_is_known(shop: Client, app: Application) -> None:
     """Headline, steps, attempts, reasons, times and the chart, without any script."""
     run_id = await failed_run(shop, app, stepName="charge")
+    await shop.act(run_id, "note", reason="vendor informed, ticket 4711")
     found = await page(shop, f"/ui/runs/{run_id}")
+    assert "http:127.0.0.1, " in found.text
+    assert ": vendor informed, ticket 4711" in found.text
     for told in ("failed", "402 card_declined", "charge", shop.name, app.at("declined"), run_id):
         assert told in found.text, told
     assert [it["class"] for it in found.all("rect")] == ["b-failed"]
@@ -258,15 +262,19 @@ async def test_a_run_tells_when_it_has_changed(
     run_id = answer.json()["runId"]
     await shop.wait_run(run_id, "backing-off")
     (main,) = (await page(shop, f"/ui/runs/{run_id}")).all("main")
-    path = main["data-events"]
-    assert path == f"/ui/runs/{run_id}/events"
+    path = main["data-events"] or ""
+    assert path.startswith(f"/ui/runs/{run_id}/events?seen=")
     async with event_stream(engine, path=path) as stream:
         assert (await stream.next()).name == "heartbeat"
+        listeners = (await shop.read("/status"))["listeners"]
+        assert "http:127.0.0.1" in {it["actor"] for it in listeners}
         await failed_run(shop, app, workflowName="another")
         assert (await stream.next()).name == "heartbeat"
         await shop.act(run_id, "cancel")
         while (await stream.next()).name != "changed":
             pass
+    async with event_stream(engine, path=path) as stream:  # the page is older than that
+        assert [(await stream.next()).name for _ in range(2)] == ["heartbeat", "changed"]
     async with event_stream(engine, "1", path=path) as stream:
         assert (await stream.next()).name == "changed"
     assert (await shop.get("/ui/runs/none/events")).status_code == 404

@@ -133,6 +133,29 @@ def test_a_post_is_to_a_client_that_is_known(
     assert words in problem["detail"]
 
 
+FORM = (b"content-type", b"application/x-www-form-urlencoded; charset=utf-8")
+
+
+@pytest.mark.parametrize(
+    ("lines", "status"),
+    [
+        ((FORM,), None),
+        ((FORM, (b"content-length", b"8192")), None),
+        ((FORM, (b"content-length", b"8193")), 413),
+        ((FORM, (b"content-length", b"9" * 400)), 413),
+        ((FORM, (b"transfer-encoding", b"chunked")), 413),
+        ((JSON, (b"content-length", b"2")), 415),
+        (((b"content-length", b"2"),), 415),
+    ],
+)
+def test_how_long_a_form_is_is_known_before_it_is_read(
+    lines: tuple[tuple[bytes, bytes], ...], status: int | None
+) -> None:
+    """The one that there is is for who has no token."""
+    found = gate_of(token("it", Role.READ)).check_head("POST", b"/ui/login?x", (HOST, *lines))
+    assert (None if found is None else found.status) == status
+
+
 def test_the_order_of_the_checks() -> None:
     """Another origin before the token, the token before the name and the kind of body; a good
     token makes the name unimportant, as who has it is no page of a browser."""

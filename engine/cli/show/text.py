@@ -128,6 +128,11 @@ def on_terminal() -> bool:
     return sys.stdin.isatty() and sys.stdout.isatty()
 
 
+def to_terminal() -> bool:
+    """Whether a person reads what is printed, and no program."""
+    return sys.stdout.isatty()
+
+
 QUIET_S = 2.0
 """Nobody asks how far something is that takes no longer."""
 REDRAW_S = 0.1

@@ -16,7 +16,7 @@ from engine.core.access.client import Client
 from engine.core.access.roles import ALLOWS
 from engine.core.access.token import Role, Token
 from engine.core.errors import Problem
-from engine.front.access.request import Access, is_health
+from engine.front.access.request import Access, is_health, unfit_form
 from engine.front.access.tokens import digest_of_bearer, who_has
 from engine.front.access.who import EVERYBODY, Who, who_of
 from engine.front.server.reply import Reply
@@ -54,7 +54,7 @@ class Gate:
         if look.foreign is not None:
             return look.foreign
         for_anybody = is_health(path)
-        unfit = None if route is not None and route.form else look.unfit
+        unfit = unfit_form(headers) if route is not None and route.form else look.unfit
         if not registry.asks_token or for_anybody or (route is not None and route.role is None):
             wrong_host = None if for_anybody else look.wrong_host
             return wrong_host or unfit or EVERYBODY

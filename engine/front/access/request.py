@@ -22,6 +22,8 @@ LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})
 OWN_SITES = frozenset({"", "none", "same-origin"})
 """`Sec-Fetch-Site` of a page of ours, of an address that somebody typed, and of a program."""
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+FORM = "application/x-www-form-urlencoded"
+FORM_BYTES_MAX = 8_192
 
 
 class Look(NamedTuple):
@@ -110,6 +112,24 @@ def _unfit(content_type: str, encoding: str) -> Reply | None:
             Problem.UNSUPPORTED_MEDIA_TYPE,
             f"Send the body as it is: `Content-Encoding: {encoding[:100]}` is not taken.",
         )
+    return None
+
+
+def unfit_form(headers: RawHeaders) -> Reply | None:
+    """The refusal of what is no form, or a longer one than any of ours; None: it may be read."""
+    kind, size = "", b"0"
+    for name, value in headers:
+        if name == b"content-type":
+            kind = value.decode("latin1").partition(";")[0].strip(" \t").lower()
+        elif name == b"content-length":
+            size = value.strip(b" \t")
+        elif name == b"transfer-encoding":
+            size = b""  # who sends it does not say
+    if kind != FORM:
+        return problem_reply(Problem.UNSUPPORTED_MEDIA_TYPE, f"Send `Content-Type: {FORM}`.")
+    if not size.isdigit() or int(size[:18]) > FORM_BYTES_MAX:
+        detail = f"Send a form of at most {FORM_BYTES_MAX:,} bytes, and Content-Length with it."
+        return problem_reply(Problem.TOO_LARGE, detail)
     return None
 
 

@@ -6,15 +6,20 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
+import trio
 from msgspec import Struct
+from msgspec.structs import replace
 
 from engine.core.errors import Problem, Refused
 from engine.front.access.who import Who
 from engine.front.api import read
+from engine.front.api.read import OPERATORS
 from engine.front.server.reply import Reply
 from engine.front.ui.bodies import Read, first_part
 from engine.front.ui.run import members_of, outline_of
-from engine.front.ui.site import Site, asset_text
+from engine.front.ui.site import HEADERS, HTML, Site, TooLong, asset_text
+from engine.process.budget import Charge
+from engine.process.costly import TurnPlaces
 from engine.shown.numbers import size
 from engine.wire.routes import UI_PAYLOAD
 
@@ -27,6 +32,12 @@ BODIES_OF_MAX = 100
 """Steps of which payload and answer are in the file."""
 BODY_BYTES_MAX = 16_384
 """Of each."""
+AT_ONCE_MAX = 2
+TURN_WAIT_S_MAX = 20.0
+"""How long it is waited for one's turn to have one made."""
+ROOM_WAIT_S_MAX = 5.0
+"""Then for room for it, while others wait for theirs."""
+RETRY_AFTER_S = 5
 
 
 class KeptBody(Struct, frozen=True):
@@ -45,13 +56,47 @@ class File(Struct, frozen=True):
     left_out: list[str]
 
 
-async def run_file(site: Site, who: Who, id: str, query: Mapping[str, str]) -> Reply:
-    """`/ui/runs/ID/file`; with payloads and answers (`bodies=yes`) for who may see these. Raises
-    Refused."""
-    wants = query.get("bodies") == "yes"
-    if wants and not UI_PAYLOAD.opens_to(who.role):
-        detail = f"Payloads and answers need the role {UI_PAYLOAD.role}; yours is {who.role}."
-        raise Refused(Problem.FORBIDDEN, detail)
+class Exports:
+    """Makes them: one at a time, and one more for who has none, as one takes a multiple of its own
+    bytes. What is made has room in memory until it is sent."""
+
+    def __init__(self, site: Site) -> None:
+        self._site = site
+        self._turns = TurnPlaces(1, AT_ONCE_MAX)
+
+    async def run_file(self, who: Who, id: str, query: Mapping[str, str]) -> Reply:
+        """`/ui/runs/ID/file`; with payloads and answers (`bodies=yes`) for who may see these.
+        Raises Refused."""
+        wants = query.get("bodies") == "yes"
+        if wants and not UI_PAYLOAD.opens_to(who.role):
+            detail = f"Payloads and answers need the role {UI_PAYLOAD.role}; yours is {who.role}."
+            raise Refused(Problem.FORBIDDEN, detail)
+        owner = who.token or OPERATORS
+        with trio.move_on_after(TURN_WAIT_S_MAX) as scope:
+            await self._turns.take(owner)
+        if scope.cancelled_caught:
+            detail = "Files of other runs are being made: ask again in a moment."
+            raise Refused(Problem.RATE_LIMITED, detail, retryAfter=RETRY_AFTER_S)
+        try:
+            reply = await _made(self._site, who, id, wants=wants)
+            return replace(reply, room=await self._room(len(reply.body)))
+        finally:
+            self._turns.give_back(owner)
+
+    async def _room(self, size: int) -> Charge | None:
+        """None: a small one takes none, as everywhere. Raises Refused."""
+        budget = self._site.front.engine.budget
+        if size <= budget.small_bytes_max:
+            return None
+        with trio.move_on_after(ROOM_WAIT_S_MAX):
+            return await budget.replies.wait(OPERATORS, size)
+        detail = "There is no room in memory for the file now: ask again in a moment."
+        limit = "memory_bytes_max"
+        raise Refused(Problem.OVERLOADED, detail, limit=limit, retryAfter=RETRY_AFTER_S)
+
+
+async def _made(site: Site, who: Who, id: str, *, wants: bool) -> Reply:
+    """Raises Refused."""
     found = await outline_of(site, who, id)
     members = await members_of(site, found, {}, ROWS_MAX)
     rows = members["rows"]
@@ -60,13 +105,16 @@ async def run_file(site: Site, who: Who, id: str, query: Mapping[str, str]) -> R
     while True:
         left_out = _left_out(found.run.steps, rows, bodies, wants=wants)
         members |= {"rows": rows, "file": File(style, bodies, left_out)}
-        page = await site.page("file", who, members)
-        if len(page.body) <= FILE_BYTES_MAX or not (rows or bodies):
+        try:
+            page = await site.html("file", who, members, FILE_BYTES_MAX)
             break
-        rows, bodies = (rows, {}) if bodies else (rows[: len(rows) // 2], bodies)
+        except TooLong:
+            if not rows:
+                raise  # its head alone has some 100 lines at most
+            rows, bodies = (rows, {}) if bodies else (rows[: len(rows) // 2], bodies)
     name = f"{found.run.id}.html"
     kept = ("content-disposition", f'attachment; filename="{name}"')
-    return Reply(200, (*page.headers, kept), page.body)
+    return Reply(200, (HTML, *HEADERS, kept), page)
 
 
 async def _bodies(site: Site, who: Who, rows: list[dict[str, Any]]) -> dict[str, list[KeptBody]]:
@@ -81,8 +129,10 @@ async def _bodies(site: Site, who: Who, rows: list[dict[str, Any]]) -> dict[str,
         for what, its in (("Payload", payload), ("Last answer", answer)):
             try:
                 part = await first_part(site, its, BODY_BYTES_MAX)
-            except Refused:
-                continue  # it was not recorded, or has no room just now
+            except Refused as error:
+                if error.problem is Problem.OVERLOADED:
+                    return found  # there is no room just now, and would be waited for each time
+                continue  # it was not recorded
             if part.text is not None:
                 kept += sum(len(piece) for line in part.text for piece in (*line, "\n"))
                 its_own.append(KeptBody(what, part.about, part.text))

@@ -1,7 +1,8 @@
 """What keeps the page of a run fresh: a stream that says when it has changed, and not how.
 
-The page's script reads the page again then. Of a run that changes all the time it is told once a
-second; a reader that comes back is told at once, as it may have missed something.
+The page's script reads the page again then. A page says how far it knew the events, and its stream
+begins there: nothing is missed between the two. Of a run that changes all the time it is told once
+a second; a reader that comes back is told at once, as it may have missed something.
 """
 
 from __future__ import annotations
@@ -13,8 +14,17 @@ from contextlib import aclosing
 import trio
 
 from engine.core.errors import Problem, Refused
+from engine.front.access.who import Who
 from engine.front.api.context import Front
-from engine.front.api.events import EventTail, frame, is_cut
+from engine.front.api.events import (
+    PAGE,
+    PASSED_OVER_REST_S,
+    TAIL_EVENTS_MAX,
+    EventTail,
+    frame,
+    is_cut,
+    position,
+)
 
 EVERY_MS = 1_000
 """A page is told no more often."""
@@ -23,6 +33,24 @@ STREAMS_MAX = 20
 CHANGED = frame("changed", b"{}", "1")
 STILL_HERE = frame("heartbeat", b"{}", "1")
 """The id says no more than that somebody has read before: who comes back sends it along."""
+
+
+def known_by_now(front: Front, who: Who) -> str:
+    """How far events are known to a page that is read from now on: the id of the last one, as its
+    stream sends it back (`seen`)."""
+    seq = front.views.last_seq
+    return f"{front.file_id}-{seq}" if who.client is None else front.places.hidden(who.client, seq)
+
+
+def behind(front: Front, who: Who, seen: str) -> int | None:
+    """The sequence number behind which the stream of a page begins; None: what has happened since
+    is not to be known, or too much to look through, so the page is to be read again."""
+    last = front.views.last_seq
+    if who.client is None:
+        found = position(front, seen, 0, last)
+    else:
+        found = front.places.found(who.client, seen)
+    return found if found is not None and 0 <= last - found <= TAIL_EVENTS_MAX else None
 
 
 class Place:
@@ -57,36 +85,39 @@ class Streams:
         return Place(self._taken, whose)
 
     async def about(
-        self, run_id: str, may_read: Callable[[], bool], *, comes_back: bool
+        self, run_id: str, seen: int | None, may_read: Callable[[], bool]
     ) -> AsyncIterator[bytes]:
-        """What is said of a run, to who may see it."""
-        async with aclosing(self._stream(run_id, comes_back=comes_back)) as parts:
+        """What is said of a run, to who may see it. `seen`: as of `behind`."""
+        async with aclosing(self._stream(run_id, seen)) as parts:
             async for part in parts:
                 if not may_read():
                     return
-                yield part
+                if part:
+                    yield part
 
-    async def _stream(self, run_id: str, *, comes_back: bool) -> AsyncGenerator[bytes, None]:
+    async def _stream(self, run_id: str, seen: int | None) -> AsyncGenerator[bytes, None]:
+        """Parts of it; empty ones where it is to be asked whether the reader still may."""
         front = self._front
-        at = (await front.views.summary(front.clock.steady_ms())).last_seq
-        yield CHANGED if comes_back else STILL_HERE
+        at = front.views.last_seq if seen is None else seen
+        yield CHANGED if seen is None else STILL_HERE
         heard = front.clock.steady_ms()
         while not front.engine.draining:
             moved = front.views.moved
             told, last = await self._tail.after(at)
             lost = is_cut(told, at)
-            if lost:
-                last = (await front.views.summary(front.clock.steady_ms())).last_seq
-            at = last
+            at = front.views.last_seq if lost else last
             if lost or any(it.record.run_id == run_id for it in told):
                 yield CHANGED
                 heard = front.clock.steady_ms()
                 await trio.sleep(EVERY_MS / 1000)
-                continue
-            left_ms = heard + front.config.heartbeat_ms - front.clock.steady_ms()
-            if left_ms <= 0:
+            elif heard + front.config.heartbeat_ms <= front.clock.steady_ms():
                 yield STILL_HERE
                 heard = front.clock.steady_ms()
-                continue
-            with trio.move_on_after(left_ms / 1000) as scope, front.registry.cancelling(scope):
-                await moved.wait()
+            elif len(told) == PAGE:  # of others alone, and there may be more
+                await trio.sleep(PASSED_OVER_REST_S)
+                yield b""
+            else:
+                left_ms = heard + front.config.heartbeat_ms - front.clock.steady_ms()
+                with trio.move_on_after(left_ms / 1000) as scope, front.registry.cancelling(scope):
+                    await moved.wait()
+                yield b""

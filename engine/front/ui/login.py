@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 from urllib.parse import parse_qs, quote
 
 from msgspec.structs import replace
@@ -20,12 +21,14 @@ from engine.registry.audit import Refusal
 from engine.registry.logins import LOGIN_MS
 from engine.registry.registry import digest_of
 from engine.wire import PageLink
-from engine.wire.routes import UI, UI_LOG_IN, UI_LOGIN, UI_LOGOUT
+from engine.wire.routes import UI, UI_LOG_IN, UI_LOGIN, UI_LOGOUT, Route
 
-FORM = "application/x-www-form-urlencoded"
-FORM_BYTES_MAX = 8_192
 CODE_CHARACTERS_MAX = 64
 """Of a code in a link; no code has more."""
+TWO_LOGINS = (
+    "This browser sends two logins, and one may be somebody else's: neither is taken."
+    " To log in ends both."
+)
 _LOCAL = re.compile(r"/ui(?:[/?][\x21-\x5b\x5d-\x7e]*)?")
 """A page of ours, without a host: nobody is led elsewhere from here."""
 _COOKIE = re.compile(r"[A-Za-z0-9_-]{20,64}")
@@ -48,25 +51,30 @@ class Door:
 
     def logged_in(self, headers: RawHeaders) -> Token | None:
         """The token that a login of these headers was begun with."""
-        cookie = self._cookie_in(headers)
+        cookie = self._login_in(headers)
         return None if cookie is None else self._front.logins.token_of(cookie)
 
     def whose(self, headers: RawHeaders) -> str | None:
         """What tells one good login from others; None: there is none. It is no secret."""
-        cookie = self._cookie_in(headers)
-        if cookie is None or self._front.logins.token_of(cookie) is None:
-            return None
-        return f"login {digest_of(cookie).hex()}"
+        cookie = self._login_in(headers)
+        return None if cookie is None else f"login {digest_of(cookie).hex()}"
 
-    def _cookie_in(self, headers: RawHeaders) -> str | None:
-        found = None
+    def _login_in(self, headers: RawHeaders) -> str | None:
+        """The cookie of the one good login. Of two one may be of somebody else, set by another
+        page of this host so that a person looks with it: neither is taken."""
+        good = self._logins_in(headers)
+        return good.pop() if len(good) == 1 else None
+
+    def _logins_in(self, headers: RawHeaders) -> set[str]:
+        """Cookies of good logins."""
+        texts: set[str] = set()
         for name, value in headers:
             if name == b"cookie":
                 for part in value.decode("latin1").split(";"):
                     its, _, text = part.strip().partition("=")
                     if its == self._cookie and _COOKIE.fullmatch(text):
-                        found = text
-        return found
+                        texts.add(text)
+        return {text for text in texts if self._front.logins.token_of(text) is not None}
 
     def to_login(self, path_and_query: str) -> Reply:
         """Lead to where a token is given, and back."""
@@ -76,8 +84,12 @@ class Door:
         location = ("location", f"{self._site.base}{path}")
         return Reply(303, (location, *headers, *HEADERS), b"")
 
+    async def ask_for(self, wanted: str, headers: RawHeaders) -> Reply:
+        """`GET /ui/login`: the form."""
+        return await self.ask(wanted, TWO_LOGINS if len(self._logins_in(headers)) > 1 else "")
+
     async def ask(self, wanted: str, why: str = "", status: int = 200) -> Reply:
-        """`GET /ui/login`: the form; `why` it is asked again."""
+        """The form; `why` it is asked again."""
         if not self._front.registry.asks_token:
             return self._led_to("")
         members = {"next": _page_of(wanted), "why": why, "hours": LOGIN_MS // 3_600_000}
@@ -97,49 +109,47 @@ class Door:
         person to look with another login than their own: only a button of ours uses the code."""
         return await self._site.page("enter", EVERYBODY, {"code": code[:CODE_CHARACTERS_MAX]})
 
-    async def enter(self, headers: RawHeaders, code: str, address: str | None) -> Reply:
-        """`GET /ui/login?code=…`: the code begins a login."""
+    async def enter(
+        self, headers: RawHeaders, code: str, address: str | None, route: Route[Any] = UI_LOGIN
+    ) -> Reply:
+        """`GET /ui/login?code=…`, or the button of `ask_first`: the code begins a login."""
         digest = self._codes.take(code)  # first: what has stood in an address is good for nothing
         if wait_s := self._wrong.wait_s(address or ""):
             return await self._wait(wait_s)
         token = None if digest is None else self._front.registry.good_token(digest)
         if token is None or digest is None:
             self._wrong.was_wrong(address or "")
+            self._note(route, "unknown code", address, 401, known=False)
             why = "That link was used, or is older than a minute: `atomic ui` makes another."
             return await self.ask("", why, 401)
         return await self._begin(headers, token, digest, UI.path)
 
     async def log_in(self, headers: RawHeaders, body: bytes, address: str | None) -> Reply:
         """`POST /ui/login`: the token of the form begins a login."""
-        named = dict(headers)
-        if b"origin" not in named:  # of one that is not ours the gate has refused it
+        if b"origin" not in dict(headers):  # of one that is not ours the gate has refused it
             detail = "A login begins from the engine's own page: the header Origin says which."
             return problem_reply(Problem.FORBIDDEN, detail)
-        kind = named.get(b"content-type", b"").partition(b";")[0].strip().lower()
-        if kind != FORM.encode() or len(body) > FORM_BYTES_MAX:
-            detail = f"Send `Content-Type: {FORM}`, of at most {FORM_BYTES_MAX:,} bytes."
-            return problem_reply(Problem.UNSUPPORTED_MEDIA_TYPE, detail)
         if wait_s := self._wrong.wait_s(address or ""):
             return await self._wait(wait_s)
         form = {name: its[-1] for name, its in parse_qs(body.decode("latin1")).items()}
         if "code" in form:
-            return await self.enter(headers, form["code"], address)
+            return await self.enter(headers, form["code"], address, UI_LOG_IN)
         wanted, digest = _page_of(form.get("next", "")), digest_of(form.get("token", "").strip())
         token = self._front.registry.token_by_digest(digest)
         if token is None:
             self._wrong.was_wrong(address or "")
-            self._note(f"unknown token {digest[:4].hex()}", address, 401, known=False)
+            self._note(UI_LOG_IN, f"unknown token {digest[:4].hex()}", address, 401, known=False)
             why = "That is no token of this engine, or one that has run out or was taken away."
             return await self.ask(wanted, why, 401)
         if not UI.opens_to(token.role):
-            self._note(token.name, address, 403, known=True)
+            self._note(UI_LOG_IN, token.name, address, 403, known=True)
             why = f"The pages need the role {Role.READ}; the token {token.name!r} has {token.role}."
             return await self.ask(wanted, why, 403)
         return await self._begin(headers, token, digest, wanted)
 
     async def _begin(self, headers: RawHeaders, token: Token, digest: bytes, wanted: str) -> Reply:
-        """A login, in the place of the one that the browser had."""
-        if (before := self._cookie_in(headers)) is not None:
+        """A login, in the place of what the browser had."""
+        for before in self._logins_in(headers):
             await self._front.logins.end(before)
         cookie = await self._front.logins.begin(token, digest)
         age_s = LOGIN_MS // 1000
@@ -151,8 +161,10 @@ class Door:
         page = await self.ask("", why, 429)
         return replace(page, headers=(*page.headers, ("retry-after", str(wait_s))))
 
-    def _note(self, who: str, address: str | None, status: int, *, known: bool) -> None:
-        what = f"{UI_LOG_IN.method} {UI_LOG_IN.path}"
+    def _note(
+        self, route: Route[Any], who: str, address: str | None, status: int, *, known: bool
+    ) -> None:
+        what = f"{route.method} {route.path}"
         refusal = Refusal(who, address, what, status, "no login begins with it", known)
         self._front.audit.refused(refusal)
 
@@ -161,8 +173,7 @@ class Door:
         page = await self._site.page("logged_out", EVERYBODY, {})
         if method != "GET":
             return page
-        cookie = self._cookie_in(headers)
-        if cookie is not None:
+        for cookie in self._logins_in(headers):
             await self._front.logins.end(cookie)
         taken = f"{self._cookie}=; Max-Age=0; {self._attributes}"
         return replace(page, headers=(*page.headers, ("set-cookie", taken)))

@@ -20,9 +20,10 @@ from engine.front.api.figures import holds_over
 from engine.front.api.read import OPERATORS
 from engine.front.asked import whole_number
 from engine.front.server.reply import Reply
-from engine.front.show.rows import move_row, run_row
+from engine.front.show.rows import move_row, note_row, run_row
 from engine.front.ui import chart
 from engine.front.ui.lines import AT_ONCE, BLANK, BRANCH, LAST, PIPE, Line, lines, rest_text
+from engine.front.ui.live import known_by_now
 from engine.front.ui.pages import ROWS
 from engine.front.ui.site import Site
 from engine.front.ui.steps import TRIES_SHOWN, Told, step_view
@@ -45,8 +46,10 @@ class Layout(Struct, frozen=True):
 async def run_page(site: Site, who: Who, id: str, query: Mapping[str, str]) -> Reply:
     """`/ui/runs/ID`. `below`: only the steps right below this one; `page`: of the lines, 100 each;
     `step`: the page on which that one is. Raises Refused."""
+    seen = known_by_now(site.front, who)  # first: what happens from now on its stream tells
     found = await outline_of(site, who, id)
-    return await site.page("run", who, await members_of(site, found, query))
+    members = await members_of(site, found, query)
+    return await site.page("run", who, members | {"seen": seen})
 
 
 async def members_of(
@@ -70,6 +73,7 @@ async def members_of(
         "now": rfc3339(now),
         "run": run_row(record),
         "moves": [move_row(it) for it in record.moves],
+        "notes": [note_row(it) for it in record.notes],
         "holds": holds_over(engine.holds, record.client, record.workflow, steps),
         "rows": rows,
         "axis": chart.axis(layout.span),
@@ -78,6 +82,13 @@ async def members_of(
         "asked": query.get("step"),
         "file": None,
     }
+
+
+async def check_there(site: Site, who: Who, id: str) -> None:
+    """Raises Refused if there is no such run, for who asks. One at work is not read for it."""
+    client = site.front.engine.memory.client_of(id)
+    if client is None or who.client not in (None, client):
+        await outline_of(site, who, id)
 
 
 async def outline_of(site: Site, who: Who, id: str) -> Outline:

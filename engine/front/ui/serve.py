@@ -10,6 +10,7 @@ from quart import Response, g, request
 from quart_trio import QuartTrio
 
 from engine.core.errors import Problem, Refused
+from engine.front.access.actor import actor_of
 from engine.front.access.audited import note_refused_token
 from engine.front.api import read
 from engine.front.api.context import Front
@@ -25,8 +26,8 @@ from engine.front.server.reply import Reply
 from engine.front.show.replies import json_reply
 from engine.front.ui import pages, run
 from engine.front.ui.bodies import body_file, body_page
-from engine.front.ui.export import run_file
-from engine.front.ui.live import Streams
+from engine.front.ui.export import Exports
+from engine.front.ui.live import Streams, behind
 from engine.front.ui.login import Door
 from engine.front.ui.site import Site, asset
 from engine.wire import PROBLEMS, routes
@@ -50,6 +51,8 @@ def _answers(site: Site, door: Door, streams: Streams) -> dict[routes.Route[Any]
 
 
 def _pages(site: Site) -> dict[routes.Route[Any], Answer]:
+    exports = Exports(site)
+
     async def static(name: str) -> Reply:
         found = asset(name)
         if found is None:
@@ -63,7 +66,7 @@ def _pages(site: Site) -> dict[routes.Route[Any], Answer]:
         routes.UI: lambda: pages.home(site, g.who),
         routes.UI_RUNS: lambda: pages.runs(site, g.who, request.args.to_dict()),
         routes.UI_RUN: lambda id: run.run_page(site, g.who, id, request.args.to_dict()),
-        routes.UI_FILE: lambda id: run_file(site, g.who, id, request.args.to_dict()),
+        routes.UI_FILE: lambda id: exports.run_file(g.who, id, request.args.to_dict()),
         routes.UI_STUCK: lambda: pages.stuck(site, g.who),
         routes.UI_JOBS: lambda: pages.jobs(site, g.who, request.args.to_dict()),
         routes.UI_JOB: lambda id: pages.job(site, g.who, id),
@@ -103,7 +106,7 @@ def _logins(site: Site, door: Door) -> dict[routes.Route[Any], Answer]:
             if request.method == "HEAD" or front.gate.from_elsewhere("GET", headers) is not None:
                 return await door.ask_first(code)
             return await door.enter(headers, code, _address(front))
-        return await door.ask(request.args.get("next", ""))
+        return await door.ask_for(request.args.get("next", ""), headers)
 
     async def make_link() -> Reply:
         check_no_members(await request.body)
@@ -129,16 +132,21 @@ def _live(site: Site, door: Door, streams: Streams) -> dict[routes.Route[Any], A
         give_back_when_answered(place)  # of one that is refused below, too
         if who.client is not None and (counted := front.engine.new_runs.stream_begins(who.client)):
             give_back_when_answered(counted)
-        await run.outline_of(site, who, id)  # refused, if it is not for who asks
+        await run.check_there(site, who, id)
         if request.method == "HEAD":  # the stream would never end
             return Response(b"", content_type="text/event-stream")
+        seen = None
+        if "last-event-id" not in request.headers:  # who comes back may have missed something
+            seen = behind(front, who, request.args.get("seen", ""))
 
         def may_read() -> bool:
             now = front.gate.check_page(routes.UI_EVENTS, "GET", headers, door.logged_in)
             return bool(now == who)
 
-        stream = streams.about(id, may_read, comes_back="last-event-id" in request.headers)
-        answer = Response(stream, content_type="text/event-stream")
+        actor = actor_of(headers, _address(front), who.token).name
+        listener = front.listeners.begins(actor, who.client, front.clock.steady_ms())
+        give_back_when_answered(listener)
+        answer = Response(streams.about(id, seen, may_read), content_type="text/event-stream")
         answer.timeout = None
         return answer
 

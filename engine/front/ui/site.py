@@ -7,7 +7,9 @@ escape of the templates, wherever it stands: who writes a template cannot forget
 
 from __future__ import annotations
 
+import math
 from collections.abc import Generator, Mapping
+from functools import cache
 from importlib import resources
 from typing import Any
 from urllib.parse import quote, urlsplit
@@ -28,6 +30,8 @@ HEADERS = (
      " form-action 'self'; base-uri 'none'; frame-ancestors 'none'"),
     # with no-referrer a browser would send a form with `Origin: null`
     ("referrer-policy", "same-origin"),
+    # who opened a page from elsewhere has no hold of its window
+    ("cross-origin-opener-policy", "same-origin"),
 )  # fmt: skip
 """In the place of what other answers have: a page has a style, links, and forms that ask for
 another page. The other headers (`SAFE_HEADERS`) are as everywhere."""
@@ -37,6 +41,10 @@ ASSETS = {"ui.css": "text/css; charset=utf-8", "ui.js": "text/javascript; charse
 SHARED = ("base.html", "parts.html", "steps.html", "text.html")
 PARTS_AT_ONCE = 20
 """Parts of a page put together between two pauses: some tenths of a millisecond."""
+
+
+class TooLong(Exception):
+    """A page is longer than it may be."""
 
 
 class Site:
@@ -61,18 +69,25 @@ class Site:
             lstrip_blocks=True,
         )
         self._environment.filters.update({each.__name__: each for each in words.FILTERS})
-        self._environment.filters["part"] = lambda text: quote(text, safe="")
-        self._environment.globals["engine"] = {"base": self.base, "version": front.version}
+        self._environment.filters["part"] = lambda text: quote(text, safe="", errors="replace")
+        told = {"base": self.base, "version": front.version, "few": words.FEW}
+        self._environment.globals["engine"] = told
 
     async def page(
         self, name: str, who: Who, members: Mapping[str, Any], status: int = 200
     ) -> Reply:
         """A page of this template, which is called with these members."""
+        return Reply(status, (HTML, *HEADERS), await self.html(name, who, members))
+
+    async def html(
+        self, name: str, who: Who, members: Mapping[str, Any], bytes_max: float = math.inf
+    ) -> bytes:
+        """The page itself. Raises TooLong as soon as it is longer than it may be."""
         template = await self._template(name)
         sees_bodies = UI_PAYLOAD.opens_to(who.role)
-        parts = _put_together(template, {"who": who, "sees_bodies": sees_bodies, **members})
-        body = await self.front.costly.run(parts, OPERATORS, lambda: None)
-        return Reply(status, (HTML, *HEADERS), body)
+        called_with = {"who": who, "sees_bodies": sees_bodies, **members}
+        parts = _put_together(template, called_with, bytes_max)
+        return await self.front.costly.run(parts, OPERATORS, lambda: None)
 
     async def _template(self, name: str) -> Template:
         """It takes some 10 ms to make one, once."""
@@ -87,13 +102,22 @@ class Site:
         return self._environment.get_template(f"{name}.html")
 
 
-def _put_together(template: Template, members: Mapping[str, Any]) -> Generator[None, None, bytes]:
+def _put_together(
+    template: Template, members: Mapping[str, Any], bytes_max: float
+) -> Generator[None, None, bytes]:
     found: list[str] = []
+    characters = 0
     for part in template.generate(members):
         found.append(part)
+        characters += len(part)
         if not len(found) % PARTS_AT_ONCE:
+            if characters > bytes_max:
+                raise TooLong
             yield
-    return "".join(found).encode()
+    page = "".join(found).encode()
+    if len(page) > bytes_max:
+        raise TooLong
+    return page
 
 
 def asset(name: str) -> Reply | None:
@@ -103,6 +127,7 @@ def asset(name: str) -> Reply | None:
     return Reply(200, (("content-type", ASSETS[name]), *HEADERS), asset_text(name).encode())
 
 
+@cache
 def asset_text(name: str) -> str:
-    """What is in a file that pages are made of."""
+    """What is in one of the `ASSETS`, which is read from the disk once."""
     return (resources.files("engine.front.ui") / "static" / name).read_text("utf-8")

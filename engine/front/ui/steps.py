@@ -166,9 +166,12 @@ def _facts(step: Step, row: StepRow, told: Told) -> Iterator[Fact]:
     yield Fact("at", f"submitted {words.moment(row.submitted_at, now)}{until}")
     if row.generation > 1:
         yield Fact("gen", f"{row.generation}")
-    for it in row.repairs or ():
+    repairs = row.repairs or ()
+    for it in repairs[-words.FEW :]:
         what = "rerun with another payload" if it.act == "rerun" else it.act
         yield Fact("by hand", f"generation {it.generation}: {what} by {it.actor}: {it.reason}")
+    if (earlier := len(repairs) - words.FEW) > 0:
+        yield Fact("", f"and {earlier:,} before")
     if (left := words.tries_left(row)) is not None:
         yield Fact("tries", f"{row.attempts} made, {left} left")
 

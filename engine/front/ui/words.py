@@ -28,6 +28,8 @@ from engine.wire import (
 
 TEXT_CHARACTERS_MAX = 4_096
 """Of one value; longer ones are cut, with `…` for the rest."""
+FEW = 20
+"""Of what a page says beside its rows (holds, moves, repairs): of more the number is told."""
 NOTHING = "—"
 SHORT_ID_CHARACTERS = 8
 _NEED_A_PERSON = (StepState.FAILED, StepState.PAUSED)

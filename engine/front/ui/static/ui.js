@@ -6,6 +6,7 @@
   const EVERY_MS = 5000, TICK_MS = 1000;
   let ahead = Date.parse(main.dataset.now) - Date.now();
   let reading = false, again = false;
+  let polling = 0;
 
   const say = (text) => { if (said && said.textContent !== text) said.textContent = text; };
 
@@ -23,7 +24,11 @@
     }
     if (where) document.getElementById(where.id)?.querySelector("summary")?.focus({ preventScroll: true });
     ahead = Date.parse(fresh.dataset.now) - Date.now();
-    if (stream && !fresh.dataset.events) { stream.close(); return "the run has ended"; }
+    if (stream && !fresh.dataset.events) {
+      stream.close();
+      clearInterval(polling);
+      return "the run has ended";
+    }
     return "● live";
   };
 
@@ -53,19 +58,27 @@
   };
   setInterval(tick, TICK_MS);
 
+  const poll = () => {
+    polling = setInterval(() => { if (!document.hidden) read(); }, EVERY_MS);
+  };
+
   const stream = main.dataset.events ? new EventSource(main.dataset.events) : null;
   if (stream) {
     stream.addEventListener("changed", read);
     stream.onopen = () => say("● live");
-    stream.onerror = () =>
-      say(stream.readyState === EventSource.CLOSED ? "◌ not live: load the page again" : "◌ reconnecting");
+    stream.onerror = () => {
+      if (stream.readyState !== EventSource.CLOSED) return say("◌ reconnecting");
+      read();  // it was refused, and opens no more; if the login is over, this leads to a new one
+      poll();
+    };
   } else if (main.dataset.fresh) {
-    setInterval(() => { if (!document.hidden) read(); }, EVERY_MS);
+    poll();
     say("● live");
   }
 
   // A step that is folded, or on another page, is found by the engine.
-  const id = decodeURIComponent(location.hash.slice(1));
+  let id = location.hash.slice(1);
+  try { id = decodeURIComponent(id); } catch { /* it is no text, and so no step */ }
   if (id && (main.dataset.events || main.dataset.over)) {
     const there = document.getElementById(id);
     if (there) { const its = there.querySelector("details"); if (its) its.open = true; }

@@ -61,6 +61,11 @@ class SqliteViews:
         return self._writer.moved
 
     @property
+    def last_seq(self) -> int:
+        """The number of the last event that is durable."""
+        return self._writer.durable_sequence
+
+    @property
     def counts(self) -> Mapping[str, int]:
         """Durable runs by state."""
         return self._writer.run_counts
