@@ -191,7 +191,7 @@ class AuditRow(Struct, frozen=True, rename="camel"):
     detail: str
     """The rest of what was asked, as JSON without bodies; of a refusal why."""
     status: int | None
-    """What was answered; null: not known, as the engine ended meanwhile."""
+    """What was answered; null: not known, as the engine ended meanwhile, or who asked had gone."""
     problem: str | None
     count: int
     """So many refusals; else 1."""

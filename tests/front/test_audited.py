@@ -71,17 +71,46 @@ def test_what_changes_nothing_is_no_act() -> None:
     assert act_of(routes.BULK, {}, _asked(action="retry", q="", dryRun=False)) is not None
 
 
+@pytest.mark.parametrize("route", [routes.PAYLOAD, routes.LAST_ANSWER, routes.HOLD])
+def test_only_where_there_are_dry_runs_can_one_be_asked_for(route: Route[Any]) -> None:
+    """Elsewhere the member means nothing: who sends it must not be passed over by the audit."""
+    assert act_of(route, {"id": "S1"}, _asked(dryRun=True)) is not None
+
+
 @pytest.mark.parametrize("body", [b"[1]", b"{", b'"\xff"', b"[" * 100_000, b"null"])
 def test_what_cannot_be_read_is_kept_without_its_members(body: bytes) -> None:
     """It is refused, which the entry's status says."""
     assert act_of(routes.ACT, {"id": "R1"}, body) == Act("?", "R1", "")
 
 
-@pytest.mark.parametrize("member", ["payload", "response", "result"])
+@pytest.mark.parametrize("member", ["payload", "result", "paylod", "Payload", "response"])
 def test_bodies_are_not_kept(member: str) -> None:
-    """They belong to their run, and may be secret."""
+    """They belong to their run, and may be secret; so may what a name holds that is none of the
+    route's, as one that is misspelt."""
     act = act_of(routes.ACT, {"id": "R1"}, _asked(action="rerun", **{member: {"a": "canary"}}))
     assert act == Act("rerun", "R1", f'{{"{member}":"(not kept)"}}')
+
+
+@pytest.mark.parametrize("number", ["1" * 5_000, "1e999"])
+def test_an_act_is_told_whatever_its_body_holds(number: str) -> None:
+    """The record takes numbers that the decoder does not, and their act has its name."""
+    body = f'{{"action":"rerun","payload":{number}}}'.encode()
+    assert act_of(routes.ACT, {"id": "R1"}, body) == Act("rerun", "R1", '{"payload":"(not kept)"}')
+    dry = body.replace(b"{", b'{"dryRun":true,')
+    assert act_of(routes.ACT, {"id": "R1"}, dry) is None
+
+
+def test_what_looks_like_a_secret_is_not_kept() -> None:
+    """Wherever it was written, as in a URL or a reason; names of what is hidden stay."""
+    asked = _asked(action="retarget", to="https://me:canary@b/", reason="token=canary")
+    act = act_of(routes.ACT, {"id": "R1"}, asked)
+    assert act is not None
+    assert "canary" not in act.detail
+    assert "@b/" in act.detail
+    names = _asked(add=["/card/password", "authorization", "x-api-key"], remove=["/token"])
+    assert act_of(routes.CLIENT_REDACT, {"name": "shop"}, names) == Act(
+        "client redact", "shop", names.decode().replace(" ", "")
+    )
 
 
 def test_what_was_asked_is_kept_up_to_a_bound() -> None:

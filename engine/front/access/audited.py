@@ -1,16 +1,20 @@
 """What the audit keeps of a request: an act by its route and body, or the token that was refused.
 
-Payloads and answers are not kept in it: they belong to runs, and may be secret.
+Payloads and answers are not kept in it: they belong to runs, and may be secret. So may be whatever
+a member holds that the route does not know, as one that is misspelt: it is kept by its name alone.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
 import msgspec
-from msgspec import Struct
+from msgspec import Raw, Struct
+from msgspec.structs import fields
 
+from engine.core.text.secrets import without_secrets
 from engine.front.access.gate import Gate
 from engine.front.server.reply import Reply
 from engine.front.server.strict import RawHeaders
@@ -22,7 +26,11 @@ DETAIL_CHARACTERS_MAX = 1_024
 PATH_CHARACTERS_MAX = 200
 _NAMING = ("name", "q", "file")
 """Members that say what something is done to, if the path does not."""
-_BODIES = ("payload", "response", "result")
+_BODIES = ("payload", "result")
+_NOT_KEPT = "(not kept)"
+_TEXT = re.compile(r'"(?:[^"\\]|\\.)*"?')
+"""A text in JSON, which may be cut. Each is masked by itself: of a list of names that are hidden
+none gives the next one a value."""
 _NAMED_BY_ACTION = {ACT: "", BULK: f"{BULK.act} "}
 """Routes of which the member `action` says what is done, and what goes before."""
 
@@ -40,6 +48,7 @@ class _Problem(Struct):
     detail: str = ""
 
 
+_decode_members = msgspec.json.Decoder(dict[str, Raw]).decode
 _decode_problem = msgspec.json.Decoder(_Problem).decode
 
 
@@ -57,15 +66,18 @@ def act_of(route: Route[Any], names: Mapping[str, str], body: bytes) -> Act | No
     """
     if not route.act:
         return None
-    asked = _members(body)
+    asked = _members(route, body)
     if asked.get("dryRun") is True:
         return None
     before = _NAMED_BY_ACTION.get(route)
     act = route.act if before is None else f"{before}{_action(asked.pop('action', '?'))}"
     what = " ".join(names.values()) or _named(asked)
-    shown = {name: "(not kept)" if name in _BODIES else value for name, value in asked.items()}
-    detail = msgspec.json.encode(shown).decode() if shown else ""
-    return Act(_cut(act, PATH_CHARACTERS_MAX), _cut(what, DETAIL_CHARACTERS_MAX), _cut(detail))
+    detail = _cut(msgspec.json.encode(asked).decode()) if asked else ""
+    return Act(
+        _cut(act, PATH_CHARACTERS_MAX),
+        _cut(what, DETAIL_CHARACTERS_MAX),
+        _cut(_TEXT.sub(lambda found: without_secrets(found[0]), detail)),
+    )
 
 
 def _action(asked: object) -> str:
@@ -76,12 +88,26 @@ def _action(asked: object) -> str:
         return "?"
 
 
-def _members(body: bytes) -> dict[str, Any]:
+def _members(route: Route[Any], body: bytes) -> dict[str, Any]:
+    """Of a body what may be kept: what the route knows, and the names of the rest.
+
+    Bodies within it are not looked at: the record takes numbers that the decoder does not.
+    """
+    if route.body is None or not body:
+        return {}  # of a look the address says all, whatever is sent with it
     try:
-        found = msgspec.json.decode(body) if body else {}
+        found = _decode_members(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return {}  # it is refused, which the status says
-    return found if isinstance(found, dict) else {}
+    kept = {it.encode_name for it in fields(route.body)}.difference(_BODIES)
+    return {name: _value(raw) if name in kept else _NOT_KEPT for name, raw in found.items()}
+
+
+def _value(raw: Raw) -> object:
+    try:
+        return msgspec.json.decode(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return _NOT_KEPT
 
 
 def _named(asked: dict[str, Any]) -> str:
