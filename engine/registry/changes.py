@@ -1,7 +1,7 @@
 """What people change of clients and tokens: each a whole change, or a refusal that says why.
 
 The first thing that is made has every request asked for a token from then on. So that nobody locks
-themselves out, a token that may make others is made before it, where there is none.
+themselves out, a token that may make others is made with it, where there is none: in one commit.
 """
 
 from __future__ import annotations
@@ -63,10 +63,9 @@ class Changes:
             self._refuse_taken(client.name)
             if not self._registry.clients and not pause_others:
                 self._refuse_pausing(undefined({client.name}, await self._open_by_client()))
-            admin = await self._admin_first(actor)
-            await self._registry.put_client(client, actor)
+            admin = self._admin_beside(client.name)
             made = self._made(Token(client.name, b"", Role.SUBMIT, client.name))
-            await self._registry.put_token(made.token, actor)
+            await self._put(made, admin, actor, client)
             return made, admin
 
     async def set_targets(
@@ -194,10 +193,9 @@ class Changes:
             if client is not None:
                 self._client(client)
             self._refuse_taken(name)
-            admin = None if role is Role.ADMIN else await self._admin_first(actor)
-            self._refuse_taken(name)
+            admin = None if role is Role.ADMIN else self._admin_beside(name)
             made = self._made(Token(name, b"", role, client, self._at(expires_in_ms)))
-            await self._registry.put_token(made.token, actor)
+            await self._put(made, admin, actor)
             return made, admin
 
     async def rotate_token(
@@ -235,13 +233,25 @@ class Changes:
             await self._registry.remove_token(name, actor)
             return token
 
-    async def _admin_first(self, actor: str) -> Made | None:
+    def _admin_beside(self, name: str) -> Made | None:
+        """The token that may make others, to be put together with the one of this name; None:
+        there is one. Raises Refused where they would have one name."""
         if self._admins():
             return None
         self._refuse_taken(ADMIN)
-        made = self._made(Token(ADMIN, b"", Role.ADMIN))
-        await self._registry.put_token(made.token, actor)
-        return made
+        if name == ADMIN:
+            raise _not_possible(
+                f"The token that may make others is made first, and called {ADMIN!r}: choose"
+                " another name, or make that one yourself: `atomic token add NAME --role admin`."
+            )
+        return self._made(Token(ADMIN, b"", Role.ADMIN))
+
+    async def _put(
+        self, made: Made, admin: Made | None, actor: str, client: Client | None = None
+    ) -> None:
+        """All or nothing: who is left without the token that may make others is locked out."""
+        tokens = [made.token] if admin is None else [admin.token, made.token]
+        await self._registry.put_together(tokens, actor, client)
 
     def _admins(self) -> list[Token]:
         """The tokens that may make others, now."""

@@ -7,7 +7,7 @@ alone. What is in the store is changed here: durably first, then for all to see.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TypeVar
 
@@ -19,6 +19,7 @@ from msgspec.structs import replace
 from engine.core.access.client import NO_LIMITS, Client, ClientLimits
 from engine.core.access.token import Token
 from engine.core.errors import Problem, Refused
+from engine.ports.receipt import Receipt
 from engine.ports.registry import KIND_CLIENT, KIND_TOKEN, Registered, RegistryStore
 from engine.registry.redactions import Redactions
 
@@ -40,6 +41,7 @@ class BadFile(Struct, frozen=True):
     """When it was first found so, in milliseconds since the epoch, UTC."""
 
 
+_ENCODE = msgspec.json.encode
 _DECODE_CLIENT = msgspec.json.Decoder(Client).decode
 _DECODE_TOKEN = msgspec.json.Decoder(Token).decode
 
@@ -159,6 +161,26 @@ class Registry:
         """The same of a token."""
         await self._put(KIND_TOKEN, self._defined_tokens, self._kept_tokens, token, actor)
 
+    async def put_together(
+        self, tokens: Sequence[Token], actor: str, client: Client | None = None
+    ) -> None:
+        """Set tokens, and a client, durably in one commit. Raises Refused as for each alone, and
+        then sets none of them."""
+        async with self._changing:
+            for token in tokens:
+                _refuse_if_defined(KIND_TOKEN, self._defined_tokens, token.name)
+            if client is not None:
+                _refuse_if_defined(KIND_CLIENT, self._defined_clients, client.name)
+            writes = [self._register(KIND_TOKEN, it.name, _ENCODE(it), actor) for it in tokens]
+            if client is not None:
+                writes.append(self._register(KIND_CLIENT, client.name, _ENCODE(client), actor))
+            for write in writes:
+                await write.wait()
+            self._kept_tokens |= {token.name: token for token in tokens}
+            if client is not None:
+                self._kept_clients[client.name] = client
+            self._join()
+
     async def remove_client(self, name: str, actor: str) -> None:
         """Take a client out of the store, durably. Raises Refused for one that a file alone
         defines, or that there is not."""
@@ -173,7 +195,7 @@ class Registry:
     ) -> None:
         async with self._changing:
             _refuse_if_defined(kind, defined, value.name)
-            await self._register(kind, value.name, msgspec.json.encode(value), actor)
+            await self._register(kind, value.name, _ENCODE(value), actor).wait()
             kept[value.name] = value
             self._join()
 
@@ -184,12 +206,12 @@ class Registry:
             if name not in kept:
                 _refuse_if_defined(kind, defined, name)
                 raise Refused(Problem.NOT_FOUND, f"There is no {kind} {name[:64]!r}.")
-            await self._register(kind, name, None, actor)
+            await self._register(kind, name, None, actor).wait()
             del kept[name]
             self._join()
 
-    async def _register(self, kind: str, name: str, value: bytes | None, actor: str) -> None:
-        await self._store.register(Registered(kind, name, value, self._now(), actor)).wait()
+    def _register(self, kind: str, name: str, value: bytes | None, actor: str) -> Receipt:
+        return self._store.register(Registered(kind, name, value, self._now(), actor))
 
     def _join(self) -> None:
         self.clients = self._kept_clients | self._defined_clients

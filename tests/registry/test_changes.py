@@ -9,11 +9,14 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+import trio
+import trio.testing
 from msgspec.structs import replace
 
 from engine.core.access.client import Client
 from engine.core.access.token import Role, Token
 from engine.core.errors import Problem, Refused
+from engine.ports.registry import Registered
 from engine.registry.changes import Changes
 from engine.registry.registry import Registry, digest_of
 from tests.store.support import store_at
@@ -128,6 +131,53 @@ async def test_the_first_token_may_be_that_of_an_admin(path: Path) -> None:
         assert set(desk.registry.tokens) == {"admin", "ci"}
         taken = await refusal(desk.changes.add_token("ci", Role.READ, None, None, "ada"))
         assert "There is a token 'ci' already" in taken.detail
+
+
+async def test_the_first_of_all_is_not_called_as_the_token_that_comes_along(path: Path) -> None:
+    """Both would have one name, and its secret would be the one that may make nothing. Refused
+    before anything is written; with another token that may make others the name is free."""
+    async with desk_at(path) as desk:
+        for change in (
+            desk.changes.add_client(Client("admin"), "ada"),
+            desk.changes.add_token("admin", Role.READ, None, None, "ada"),
+        ):
+            refused = await refusal(change)
+            assert refused.problem is Problem.NOT_POSSIBLE
+            assert "`atomic token add NAME --role admin`" in refused.detail
+        assert not desk.registry.asks_token
+    async with desk_at(path) as desk:
+        assert (desk.registry.clients, desk.registry.tokens) == ({}, {})
+        root, _ = await desk.changes.add_token("root", Role.ADMIN, None, None, "ada")
+        made, admin = await desk.changes.add_client(Client("admin"), "ada")
+        assert (desk.good(root.secret), desk.good(made.secret), admin) == ("root", "admin", None)
+
+
+@pytest.mark.parametrize("what", ["client", "token"])
+async def test_the_first_of_all_is_written_with_the_token_that_comes_along(
+    path: Path, what: str, autojump_clock: trio.testing.MockClock
+) -> None:
+    """All of it is given to the store before anything is waited for, and so is in one commit: an
+    end in between would leave a token whose secret nobody was shown."""
+
+    class Never:
+        registered = ()
+
+        def register(self, entry: Registered) -> Never:
+            given.append(entry.name)
+            return self
+
+        async def wait(self) -> None:
+            await trio.sleep_forever()
+
+    given: list[str] = []
+    desk = Desk(Registry(Never(), lambda: 1_000))  # type: ignore[arg-type]
+    with trio.move_on_after(1):
+        if what == "client":
+            await desk.changes.add_client(SHOP, "ada")
+        else:
+            await desk.changes.add_token("ci", Role.READ, None, None, "ada")
+    assert given == {"client": ["admin", "shop", "shop"], "token": ["admin", "ci"]}[what]
+    assert not desk.registry.asks_token
 
 
 async def test_a_token_needs_what_its_role_says(path: Path) -> None:
