@@ -113,7 +113,7 @@ def show_backups(metrics: Metrics, backups: Backups) -> None:
     """Copies of the record."""
 
     def good_at() -> float:
-        return 0.0 if backups.good is None else backups.good.at / 1000
+        return (backups.made_at(backups.good) or 0) / 1000
 
     def every_s() -> float:
         return math.inf if backups.every_ms is None else backups.every_ms / 1000

@@ -31,6 +31,8 @@ AGAIN_MS_MAX = HOUR_MS
 """After a failed one the next is tried after so long, or sooner where they are made more often."""
 LOOK_EVERY_S = 60.0
 """At the wall clock, which may be set: it says when one is due."""
+AHEAD_MS_MAX = 60_000
+"""A copy whose time is further ahead was made by a clock that was wrong."""
 PART = ".part"
 BY_ITSELF = "engine"
 LAST, GOOD, OWN = "last", "good", "own-"
@@ -126,11 +128,18 @@ class Backups:
         every, now = self.every_ms, self._clock.utc_ms()
         if every is None:
             return None
-        good, last = self._own.get(GOOD), self._own.get(LAST)
-        due = now if good is None else min(good.at, now) + every
-        if last is not None and last.error is not None:
-            due = max(due, min(last.at, now) + min(every, AGAIN_MS_MAX))
+        good, last = self.made_at(self._own.get(GOOD)), self._own.get(LAST)
+        due = now if good is None else good + every
+        if last is not None and last.error is not None and (at := self.made_at(last)) is not None:
+            due = max(due, at + min(every, AGAIN_MS_MAX))
         return due
+
+    def made_at(self, done: BackupDone | None) -> int | None:
+        """When it was made; None: never, or at a time that has not come yet. Then a clock was
+        wrong, and how old it is nobody knows: waited for, it would keep others away for as long."""
+        if done is None or done.at > self._clock.utc_ms() + AHEAD_MS_MAX:
+            return None
+        return done.at
 
     def begin(self, file: str, actor: Actor) -> BackupUnderWay:
         """Have one made, under a path of this machine. Raises Refused."""
@@ -202,7 +211,7 @@ class Backups:
         took = self._clock.steady_ms() - began
         self._end(BackupDone(asked.file, self._clock.utc_ms(), took, asked.actor, size, error))
         if error is None and asked.actor == BY_ITSELF and self._settings.keep:
-            await self._offload(partial(self._remove_old, Path(asked.file).parent))
+            await self._offload(partial(self._remove_old, Path(asked.file)))
 
     def _end(self, done: BackupDone) -> None:
         self.under_way = None
@@ -245,14 +254,20 @@ class Backups:
         except OSError as error:
             self._warn("backup-directory", directory=str(directory), error=str(error))
 
-    def _remove_old(self, directory: Path) -> None:
-        for old in self._files(directory)[: -self._settings.keep]:
+    def _remove_old(self, made: Path) -> None:
+        """Of those up to the one that was just made: a later name is of a clock that was ahead, and
+        must not have this one go for it."""
+        files = self._files(made.parent)
+        until = [each for each in files if each.name <= made.name]
+        for old in until[: -self._settings.keep]:
             try:
                 old.unlink()
             except OSError as error:
                 self._warn("backup-kept", file=str(old), error=str(error))
             else:
                 self._inform("backup-removed", file=str(old))
+        for later in files[len(until) :]:
+            self._warn("backup-kept", file=str(later), error="its name is of a time to come")
 
     def _files(self, directory: Path, suffix: str = "") -> list[Path]:
         """Those that were made of this file by themselves, the oldest first."""

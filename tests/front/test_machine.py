@@ -5,10 +5,14 @@ from __future__ import annotations
 import os
 import resource
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
+from engine.front.admin import doctor as of_engine
 from engine.front.admin import machine as doctor
+from engine.jobs.backups import BackupDone
 from engine.wire.doctor import Verdict
 
 OK, WARN, FAIL = Verdict.OK, Verdict.WARN, Verdict.FAIL
@@ -106,3 +110,41 @@ def test_descriptors(monkeypatch: pytest.MonkeyPatch) -> None:
     for may, verdict in ((100, WARN), (102, OK)):
         monkeypatch.setattr(resource, "getrlimit", lambda kind, may=may: (may, may))
         assert doctor.descriptors_finding().verdict is verdict
+
+
+HOUR_MS = 3_600_000
+NOW = 1_700_000_000_000
+
+
+@pytest.mark.parametrize(
+    ("age_h", "error", "is_there", "verdict", "words"),
+    [
+        (1, None, True, OK, "/b/a.db"),
+        (1, None, False, OK, "/b/a.db, which is not there any more"),
+        (73, None, True, WARN, "the last one is of "),
+        (-1, None, True, WARN, "that time has not come yet"),
+        (1, "the disk is full.", False, WARN, "/b/a.db, which is not there any more"),
+        (25, "the disk is full.", True, FAIL, "the last one failed: the disk is full"),
+        (-1, "the disk is full.", True, FAIL, "the last one failed: the disk is full"),
+        (None, None, False, WARN, "there was none yet"),
+    ],
+)
+def test_how_old_the_last_backup_is(
+    age_h: int | None, error: str | None, is_there: bool, verdict: Verdict, words: str
+) -> None:
+    """Of every day, twice late; of a time that has not come yet nobody knows it. That somebody has
+    moved it is said, and no fault."""
+    at = NOW - (age_h or 0) * HOUR_MS
+    good = None if age_h is None else BackupDone("/b/a.db", at, 1, "engine")
+    last = good if error is None else BackupDone("/b/b.db", NOW, 1, "engine", error=error)
+    backups = SimpleNamespace(
+        good=good,
+        last=last,
+        made_at=lambda it: None if it is None or it.at > NOW else it.at,
+        due_at=at + 24 * HOUR_MS,
+    )
+    examined: Any = SimpleNamespace(backups=backups, utc_ms=lambda: NOW, backup_every_h=24)
+    found = of_engine._backup(examined, is_there)
+    assert found.verdict is verdict
+    assert words in found.what
+    assert bool(found.todo) is (verdict is not OK)

@@ -13,10 +13,10 @@ import trio.testing
 
 from engine.core.errors import Problem, Refused
 from engine.core.events import Actor
-from engine.jobs.backups import Backups, BackupSettings
+from engine.jobs.backups import AHEAD_MS_MAX, Backups, BackupSettings
 from engine.ports.registry import Registered
 from engine.ports.store import BackedUp, StoreError
-from tests.world import FakeClock, inline
+from tests.world import EPOCH_MS, FakeClock, inline
 
 HOUR_S = 3_600.0
 ADA = Actor("ada")
@@ -222,16 +222,69 @@ async def test_an_engine_that_stops_takes_none(autojump_clock: trio.testing.Mock
     assert caught.value.problem is Problem.DRAINING
 
 
+AHEAD_MS = 400 * 86_400_000
+
+
+@asynccontextmanager
+async def set_back(kept: Kept, **settings: Any) -> AsyncIterator[Desk]:
+    """An engine whose wall clock is behind what others have registered."""
+    desk = Desk(kept, **settings)
+    desk.backups._clock = FakeClock(base_ms=EPOCH_MS - AHEAD_MS)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(desk.backups.run)
+        yield desk
+        desk.backups.close()
+
+
 async def test_a_clock_that_was_set_back_keeps_none_away(
     autojump_clock: trio.testing.MockClock, tmp_path: Path
 ) -> None:
-    """A last one in a far future would be waited for for years."""
+    """How old the last one is nobody knows then: one is made at once, and the next as ever. What
+    was made seconds ahead is no such clock's."""
     kept = Kept()
-    async with running(kept, directory=tmp_path, every_h=6):
+    async with running(kept, directory=tmp_path, every_h=6) as desk:
         await trio.sleep(1)
+        desk.backups._clock = FakeClock(base_ms=EPOCH_MS - AHEAD_MS_MAX)
+        assert desk.backups.due_at == EPOCH_MS + 6 * 3_600_000
+        made = len(desk.made)
+    async with set_back(kept, directory=tmp_path, every_h=6) as desk:
+        assert desk.backups.made_at(desk.backups.good) is None
+        await trio.sleep(13 * HOUR_S)
+        assert (made, desk.hours) == (1, [0.0, 6.0, 12.0])
+        assert desk.backups.good is not None
+        assert desk.backups.made_at(desk.backups.good) == desk.backups.good.at
+
+
+async def test_one_that_failed_under_a_clock_that_was_ahead_is_tried_again(
+    autojump_clock: trio.testing.MockClock, tmp_path: Path
+) -> None:
+    """At once, and after an hour as ever."""
+    kept = Kept()
     desk = Desk(kept, directory=tmp_path, every_h=6)
-    desk.backups._clock = FakeClock(base_ms=1_000_000)
-    due = desk.backups.due_at
-    assert desk.backups.every_ms == 6 * 3_600_000
-    assert due is not None
-    assert due <= 1_000_000 + round(trio.current_time() * 1_000) + 6 * 3_600_000
+    desk.why_not = "the disk is full."
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(desk.backups.run)
+        await trio.sleep(1)
+        desk.backups.close()
+    async with set_back(kept, directory=tmp_path, every_h=6) as desk:
+        desk.why_not = "the disk is full."
+        await trio.sleep(2.5 * HOUR_S)
+        assert desk.hours == [0.0, 1.0, 2.0]
+
+
+async def test_none_goes_for_one_with_a_later_name(
+    autojump_clock: trio.testing.MockClock, tmp_path: Path
+) -> None:
+    """A clock that was ahead has left two of those: the one just made stays beside them, and each
+    time they are told of."""
+    later = [f"atomic-{FILE_ID}-2099010{number}T000000Z.db" for number in (1, 2)]
+    for name in later:
+        (tmp_path / name).write_bytes(b"a copy!")
+    async with running(Kept(), directory=tmp_path, every_h=1, keep=1) as desk:
+        await trio.sleep(2.5 * HOUR_S)
+        good = desk.backups.good
+        assert good is not None
+    assert sorted(each.name for each in tmp_path.iterdir()) == [Path(good.file).name, *later]
+    told = [values for event, values in desk.logged if event == "backup-kept"]
+    assert [Path(it["file"]).name for it in told] == later * 3
+    assert {it["error"] for it in told} == {"its name is of a time to come"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -62,13 +63,16 @@ class Examined(Struct, frozen=True):
 
 async def examine(it: Examined) -> DoctorAnswer:
     """Each in a line."""
-    durability = it.durability()
+    durability, good = it.durability(), it.backups.good
+    is_there = good is not None and await trio.to_thread.run_sync(os.path.exists, good.file)
     found = [
         machine.durability_finding(durability),
         machine.sqlite_finding(str(durability["sqlite"])),
         *await trio.to_thread.run_sync(partial(_of_machine, it.file, it.backup_dir)),
         _clock(it),
         *_of_engine(it),
+        _backup(it, is_there),
+        *_of_holds(it),
         *await _targets(it),
     ]
     return DoctorAnswer(tuple(found))
@@ -94,7 +98,9 @@ def _of_engine(it: Examined) -> Iterator[Finding]:
                       "See docs/how-to/operate.md, When the store cannot be written.")  # fmt: skip
     if (filled := _room(it.room)) is not None:
         yield filled
-    yield _backup(it)
+
+
+def _of_holds(it: Examined) -> Iterator[Finding]:
     hold = it.hold()
     if hold is not None and hold.released_at is None:
         yield Finding("holds", Verdict.WARN, f"everything is held since {rfc3339(hold.since)} by"
@@ -114,19 +120,24 @@ def _room(room: Room) -> Finding | None:
     return Finding("store room", Verdict.OK, told)
 
 
-def _backup(it: Examined) -> Finding:
+def _backup(it: Examined, is_there: bool) -> Finding:
     backups, now = it.backups, it.utc_ms()
+    good, at = backups.good, backups.made_at(backups.good)
+    mend = "Set backup_dir, if not set, or make one: atomic backup FILE."
+    gone = "" if is_there else ", which is not there any more: moved, or removed"
     if backups.last is not None and backups.last.error is not None:
         why = f"the last one failed: {backups.last.error.removesuffix('.')}"
         mend = "Mend that, or make one: atomic backup FILE."
-        if backups.good is None or now - backups.good.at > DAY_MS:
+        if good is None or at is None or now - at > DAY_MS:
             return Finding("backup", Verdict.FAIL, why, mend)
-        good = f"; there is one of {rfc3339(backups.good.at)}: {backups.good.file}"
-        return Finding("backup", Verdict.WARN, why + good, mend)
-    if backups.good is None:
-        return Finding("backup", Verdict.WARN, "there was none yet",
-                       "Set backup_dir, if not set, or make one: atomic backup FILE.")  # fmt: skip
-    told = f"the last one is of {rfc3339(backups.good.at)}: {backups.good.file}"
+        told = f"{why}; there is one of {rfc3339(at)}: {good.file}{gone}"
+        return Finding("backup", Verdict.WARN, told, mend)
+    if good is None:
+        return Finding("backup", Verdict.WARN, "there was none yet", mend)
+    told = f"the last one is of {rfc3339(good.at)}: {good.file}{gone}"
+    if at is None:
+        told += "; that time has not come yet, so nobody knows how old it is"
+        return Finding("backup", Verdict.WARN, told, mend)
     due = backups.due_at
     if due is not None and now > due + OLD_BACKUPS * it.backup_every_h * HOUR_MS:
         return Finding(

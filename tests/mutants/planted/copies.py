@@ -66,6 +66,15 @@ def one_copy_too_few(bug: Planting) -> None:
     bug.rewrite(Backups._remove_old, "[: -self._settings.keep]", "[: 1 - self._settings.keep]")
 
 
+@plant(
+    "a copy of a clock that was ahead keeps others away until its time has come",
+    by=(PROPERTY,),
+    test=f"{JOBS}::test_a_clock_that_was_set_back_keeps_none_away",
+)
+def copy_of_tomorrow(bug: Planting) -> None:
+    bug.rewrite(Backups.made_at, "done.at > self._clock.utc_ms() + AHEAD_MS_MAX", "False")
+
+
 @plant("verify takes a gap of the journal for none", by=(PROPERTY,), test=FAULTS)
 def gap_unseen(bug: Planting) -> None:
     bug.rewrite(JournalCheck._look, "if seq > expected:", "if False:")
