@@ -96,7 +96,7 @@ def front_of(
         views=views,
         registry=registry,
         said_of_causes=SaidOfCauses(store, clock.steady_ms, views.known_causes),
-        audit=Audit(store, clock, config.audit_kept_days),
+        audit=Audit(store, clock, config.audit_kept_days, logger().info, logger().warning),
         changes=changes_of(registry, views, clock),
         logins=Logins(store, registry, clock.utc_ms, clock.token_bytes),
         limits=limits_of(config, store, registry, clock, engine),
@@ -193,7 +193,8 @@ def pruning_of(config: Config, store: OpenStore, engine: Engine, clock: SystemCl
     """What removes runs that ended long enough ago."""
     retention = Retention(config.retention_days, config.keys_kept_days)
     log = logger()
-    return Pruning(store, engine.memory, retention, clock, log.info, log.warning)
+    is_held = lambda: engine.holds.is_everything_held  # noqa: E731
+    return Pruning(store, engine.memory, retention, clock, log.info, log.warning, is_held)
 
 
 def changes_of(registry: Registry, views: Views, clock: SystemClock) -> Changes:

@@ -8,7 +8,7 @@ the writer has a rest many times as long as that took. `docs/how-to/keep-and-pru
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, aclosing
 from typing import Protocol
 
@@ -17,7 +17,8 @@ import trio
 from msgspec import Struct
 
 from engine.core.errors import Problem, Refused
-from engine.core.rules.retention import Retention, acts_at
+from engine.core.rules.retention import ACTS_AFTER_MS, Retention, acts_at, ahead_ms
+from engine.core.text.times import rfc3339
 from engine.core.text.ulid import first_run_id
 from engine.ports.registry import KIND_RETENTION, Registered
 from engine.ports.retention import Acting, EndedRun, Old
@@ -33,6 +34,7 @@ STEPS_AT_ONCE_MAX = 200
 REST = 9
 """The writer has so many times as long to itself as a batch took: a tenth of its time at most."""
 REST_S_MIN = 0.05
+HOUR_MS = 3_600_000
 NAME = "runs"
 """Of what is registered: from when on which retention acts."""
 ITSELF = "engine"
@@ -96,7 +98,10 @@ class Pruning:
         clock: Clock,
         inform: Log,
         warn: Log,
+        is_held: Callable[[], bool] = lambda: False,
     ) -> None:
+        """`is_held`: whether everything is, as after a restore: somebody looks at what there is."""
+        self._is_held = is_held
         self._store, self._memory, self._clock = store, memory, clock
         self.retention = retention
         self._log, self._warn = inform, warn
@@ -104,7 +109,9 @@ class Pruning:
         """From when on it acts, in milliseconds since the epoch."""
         self.runs_expired = self.keys_forgotten = self.events_removed = 0
         """Since the start."""
-        self._waits = False
+        self._waits = self._is_asked = False
+        self._clock_ahead_ms = 0
+        """Why it waits, if it is for the clock."""
         self._keys_before = 0
         self._asked = trio.Event()
         self._scope = trio.CancelScope()
@@ -118,6 +125,8 @@ class Pruning:
         now, known = self._clock.steady_ms(), Retention(before.days, before.keys_days)
         if self.retention.is_on:
             self.acts_at = acts_at(self.retention, known, before.acts_at, now, latest)
+            still = before.clock_ahead_ms if 0 < before.acts_at - now <= ACTS_AFTER_MS else 0
+            self._clock_ahead_ms = ahead_ms(now, latest) or still
         self._waits = self.retention.is_on and self.acts_at > now
         self._keys_before = before.keys_before
         if (known, before.acts_at) != (self.retention, self.acts_at):
@@ -125,7 +134,9 @@ class Pruning:
 
     def _register(self, now: int, actor: str) -> None:
         holds = self.retention
-        acting = Acting(holds.days, holds.keys_days, self.acts_at, self._keys_before)
+        acting = Acting(
+            holds.days, holds.keys_days, self.acts_at, self._keys_before, self._clock_ahead_ms
+        )
         value = msgspec.json.encode(acting)
         self._store.register(Registered(KIND_RETENTION, NAME, value, now, actor))
 
@@ -133,7 +144,7 @@ class Pruning:
 
     async def plan(self, retention: Retention) -> Plan:
         """What would go now if this held and acted. Raises Refused."""
-        now, runs, steps = self._clock.steady_ms(), {}, 0
+        now, runs, steps = self._now(), {}, 0
         for state, before in retention.ended_before(now).items():
             runs[state] = 0
             async with aclosing(self._ended(state, before)) as pages:
@@ -151,7 +162,8 @@ class Pruning:
         )
 
     def begin(self, actor: str) -> None:
-        """Act now, whatever is left of the time that a shorter retention waits. Raises Refused."""
+        """Act now, whatever is left of the time that a shorter retention waits. Raises Refused,
+        also while it waits as the clock may be wrong: nobody could take that back."""
         if not self.retention.is_on:
             raise Refused(
                 Problem.NOT_POSSIBLE,
@@ -160,8 +172,11 @@ class Pruning:
             )
         now = self._clock.steady_ms()
         if self.acts_at > now:
+            if self._clock_ahead_ms:
+                raise _clock_may_be_wrong(self._clock_ahead_ms, self.acts_at)
             self.acts_at = now
             self._register(now, actor)
+        self._is_asked = True
         self._asked.set()
 
     # -- at work -------------------------------------------------------------------------------
@@ -176,7 +191,9 @@ class Pruning:
             while True:
                 wait_s = (self.acts_at - self._clock.steady_ms()) / 1000
                 if wait_s <= 0:
-                    await self._pass()
+                    if self._is_asked or not self._is_held():
+                        self._is_asked = False
+                        await self._pass()
                     wait_s = EVERY_S
                 with trio.move_on_after(wait_s):
                     await self._asked.wait()
@@ -204,7 +221,7 @@ class Pruning:
     async def _pass(self) -> None:
         """Everything that has grown old enough; as far as it can be read."""
         runs, keys, events = self.runs_expired, self.keys_forgotten, self.events_removed
-        now = self._clock.steady_ms()
+        began, now = self._clock.steady_ms(), self._now()
         try:
             await self._expire_runs(self.retention.ended_before(now))
             if (before := self.retention.keys_before(now)) is not None:
@@ -221,8 +238,13 @@ class Pruning:
                 runs=runs,
                 keys_forgotten=keys,
                 events_removed=events,
-                took_ms=self._clock.steady_ms() - now,
+                took_ms=self._clock.steady_ms() - began,
             )
+
+    def _now(self) -> int:
+        """By which runs are old: the earlier of two clocks. The engine's own stays as wrong as the
+        machine's was at its start, and that one may be set wrong since."""
+        return min(self._clock.steady_ms(), self._clock.utc_ms())
 
     async def _expire_runs(self, before: Mapping[str, int]) -> None:
         for state, ended_before in before.items():
@@ -272,6 +294,16 @@ class Pruning:
         while page := await self._store.old_keys(before, id_before, after, PAGE):
             yield page
             after = page[-1]
+
+
+def _clock_may_be_wrong(ahead: int, acts_at: int) -> Refused:
+    return Refused(
+        Problem.NOT_POSSIBLE,
+        f"At its start the engine's clock was {ahead // HOUR_MS:,} hours ahead of all that was"
+        f" recorded before: what looks old may not be, so nothing is removed before"
+        f" {rfc3339(acts_at)}. If the clock is wrong, set it and start the engine anew; if it is"
+        " right, wait until then.",
+    )
 
 
 def _batches(runs: Sequence[EndedRun]) -> Iterator[list[str]]:

@@ -64,8 +64,8 @@ class AuditStore(Protocol):
     def forget_audit(self, before: int) -> Receipt:
         """Take away some of the oldest entries, if they are older than this."""
 
-    async def oldest_audited(self) -> int | None:
-        """The time of the oldest durable entry; None: there is none."""
+    async def audited_before(self, at: int) -> int:
+        """How many durable entries are older than this."""
 
     async def audited(self, query: AuditQuery) -> list[AuditEntry]:
         """Those that are durable."""

@@ -53,6 +53,9 @@ class Acting(Struct, frozen=True, rename="camel"):
     """From when on, in milliseconds since the epoch."""
     keys_before: int = 0
     """Keys of runs that ended before this may have been forgotten; 0: none ever was."""
+    clock_ahead_ms: int = 0
+    """By how much the clock of the start that it waits since was ahead of all that was recorded; 0:
+    it was not."""
 
 
 class RetainingStore(Protocol):

@@ -11,14 +11,18 @@ all that is refused to one token in a minute only some are told apart.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
+from typing import Any
 
 import trio
 from msgspec import Struct
 from msgspec.structs import replace
 
 from engine.core.events import Actor
-from engine.ports.audit import AuditEntry, AuditQuery, AuditStore
+from engine.core.rules.retention import ahead_ms
+from engine.ports.audit import AuditEntry, AuditQuery
 from engine.ports.receipt import Receipt
+from engine.ports.store import Store
 from engine.process.clock import Clock, Ids
 
 REFUSED_ACT = "token refused"
@@ -56,12 +60,25 @@ NO_TOKEN = "without a token"
 OTHERS_KNOWN = replace(OTHERS, who="other tokens", is_known=True)
 
 
+def _nobody(event: str, **values: object) -> None:
+    """What is done in a file is told on the terminal."""
+
+
 class Audit:
     """Made once, by the composition root."""
 
-    def __init__(self, store: AuditStore, clock: Clock, kept_days: int = KEPT_DAYS) -> None:
+    def __init__(
+        self,
+        store: Store,
+        clock: Clock,
+        kept_days: int = KEPT_DAYS,
+        inform: Callable[..., Any] = _nobody,
+        warn: Callable[..., Any] = _nobody,
+    ) -> None:
+        """`inform` and `warn`: the log, with an event and its values."""
         self._store, self._clock = store, clock
-        self._kept_ms = kept_days * DAY_MS
+        self._inform, self._warn = inform, warn
+        self._kept_days = kept_days
         self._ids = Ids(clock)
         self._last: Receipt | None = None
         self._refused: dict[Refusal, int] = {}
@@ -141,12 +158,13 @@ class Audit:
     async def run(self) -> None:
         """Keep counts of refusals, and forget what is too old, until cancelled."""
         try:
+            await self._say_what_will_go()
             while True:
-                await self._forget()
                 with trio.move_on_after(FORGET_EVERY_S):
                     while True:
                         await trio.sleep(REFUSALS_EVERY_S)
                         self.keep_counts()
+                await self._forget()
         finally:
             self.keep_counts()
 
@@ -159,10 +177,34 @@ class Audit:
                 self._refused[refusal] = 0
                 self._keep_refusal(refusal, more)
 
+    def _too_old(self) -> int:
+        """Before when an entry was made that is to go. By the earlier of two clocks: the engine's
+        own stays as wrong as the machine's was at its start, and that one may be set wrong since.
+        """
+        now = min(self._clock.utc_ms(), self._clock.steady_ms())
+        return now - self._kept_days * DAY_MS
+
+    async def _say_what_will_go(self) -> None:
+        """A clock that is far ahead makes everything old: there is an hour to set it right, as
+        retention has (`core/rules/retention.py`)."""
+        newest = await self._store.audited(AuditQuery(limit=1))
+        latest = max([self._store.last_at, *(entry.at for entry in newest)])
+        ahead = ahead_ms(self._clock.steady_ms(), latest)
+        if ahead and (old := await self._store.audited_before(self._too_old())):
+            self._warn(
+                "audit-waits",
+                entries_that_go=old,
+                audit_kept_days=self._kept_days,
+                ahead_s=ahead // 1000,
+                acts_in_s=round(FORGET_EVERY_S),
+            )
+
     async def _forget(self) -> None:
-        before = self._clock.utc_ms() - self._kept_ms
-        while True:
-            oldest = await self._store.oldest_audited()
-            if oldest is None or oldest >= before:
-                return
+        """Never first of all after a start."""
+        before = self._too_old()
+        went = old = await self._store.audited_before(before)
+        while old:
             await self._store.forget_audit(before).wait()
+            old = await self._store.audited_before(before)
+        if went:
+            self._inform("audit-expired", entries=went)

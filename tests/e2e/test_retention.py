@@ -56,10 +56,10 @@ async def file_with(path: Path, *runs: tuple[str, float]) -> dict[str, str]:
 async def test_what_grew_old_goes_and_its_key_is_told(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """By the command, at once; a run of yesterday stays. Every look at what has gone is 410, with
+    """By the command, at once; a run of today stays. Every look at what has gone is 410, with
     who it was and when; a post of its key calls nobody. Its events go too, and who comes back for
     them starts anew."""
-    ids = await file_with(tmp_path / "a.db", ("old", 40), ("new", 1))
+    ids = await file_with(tmp_path / "a.db", ("old", 40), ("new", 0.5))
     monkeypatch.delenv("ATOMIC_TOKEN_FILE", raising=False)
     with running(tmp_path, retention_days=30) as engine:
         async with client(engine.url) as shop, application(w=fine) as app:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 import trio
 import trio.testing
 from msgspec.structs import replace
@@ -24,7 +25,7 @@ from engine.registry.audit import (
 from engine.store.sqlite.audit import FORGOTTEN_AT_ONCE
 from engine.store.sqlite.store import SqliteStore
 from tests.store.support import rows, store_at
-from tests.world import FakeClock
+from tests.world import EPOCH_MS, FakeClock
 
 ADA = Actor("root (ada)", "10.0.0.7")
 GUESS = Refusal(
@@ -206,17 +207,61 @@ async def _keep(store: SqliteStore, count: int, at: int) -> None:
 async def test_it_is_kept_for_so_many_days(
     path: Path, autojump_clock: trio.testing.MockClock
 ) -> None:
-    """Older entries go, some at a time; one of that very age stays, and goes within the hour."""
-    clock = FakeClock()
+    """Older entries go within the hour, some at a time, and how many is told; one of that very age
+    stays, and goes an hour later."""
+    clock = FakeClock(base_ms=EPOCH_MS - round(FORGET_EVERY_S * 1_000))
+    said: list[tuple[str, dict[str, object]]] = []
+
+    def log(event: str, **values: object) -> None:
+        said.append((event, values))
+
+    old = 2 * FORGOTTEN_AT_ONCE + 2
     async with store_at(path) as store, trio.open_nursery() as nursery:
-        now = clock.utc_ms()
-        await _keep(store, 2 * FORGOTTEN_AT_ONCE + 1, now - 3 * DAY_MS)
-        await _keep(store, 0, now - 2 * DAY_MS)
-        await _keep(store, 0, now)
-        audit = Audit(store, clock, 2)
+        await _keep(store, old - 1, EPOCH_MS - 3 * DAY_MS)
+        await _keep(store, 0, EPOCH_MS - 2 * DAY_MS)
+        await _keep(store, 0, EPOCH_MS - DAY_MS)
+        audit = Audit(store, clock, 2, log, log)
         nursery.start_soon(audit.run)
-        await trio.sleep(1)
-        assert [each.at for each in await _all(audit)] == [now, now - 2 * DAY_MS]
+        await trio.sleep(FORGET_EVERY_S - 1)
+        assert len(await _all(audit)) == old + 2, "never first of all after a start"
+        await trio.sleep(2)
+        assert [each.at for each in await _all(audit)] == [
+            EPOCH_MS - DAY_MS, EPOCH_MS - 2 * DAY_MS
+        ]  # fmt: skip
         await trio.sleep(FORGET_EVERY_S)
-        assert [each.at for each in await _all(audit)] == [now]
+        assert [each.at for each in await _all(audit)] == [EPOCH_MS - DAY_MS]
+        assert said == [("audit-expired", {"entries": old}), ("audit-expired", {"entries": 1})]
+        nursery.cancel_scope.cancel()
+
+
+@pytest.mark.parametrize(("days", "is_told"), [(1.0, False), (1.01, True)])
+async def test_what_a_clock_that_is_ahead_makes_old_waits_for_an_hour(
+    path: Path, autojump_clock: trio.testing.MockClock, days: float, is_told: bool
+) -> None:
+    """From a day on it is told what would go. A clock that was set right meanwhile takes nothing,
+    though the engine's own is that of its start; nor does one that is set ahead later."""
+    clock = FakeClock(base_ms=EPOCH_MS + round(days * DAY_MS))
+    said: list[tuple[str, dict[str, object]]] = []
+
+    def log(event: str, **values: object) -> None:
+        said.append((event, values))
+
+    async with store_at(path) as store, trio.open_nursery() as nursery:
+        await _keep(store, 1, EPOCH_MS - DAY_MS)
+        await _keep(store, 0, EPOCH_MS)
+        nursery.start_soon(Audit(store, clock, 1, log, log).run)
+        await trio.sleep(1)
+        assert [event for event, _ in said] == ["audit-waits"] * is_told
+        if is_told:
+            assert said[0][1] == {
+                "entries_that_go": 3, "audit_kept_days": 1, "acts_in_s": 3_600,
+                "ahead_s": round(days * DAY_MS) // 1000,
+            }  # fmt: skip
+        clock.utc_ms = lambda: EPOCH_MS  # type: ignore[method-assign]
+        await trio.sleep(2 * FORGET_EVERY_S)
+        assert len(await store.audited(AuditQuery())) == 3
+        clock.steady_ms = lambda: EPOCH_MS  # type: ignore[method-assign]
+        clock.utc_ms = lambda: EPOCH_MS + 900 * DAY_MS  # type: ignore[method-assign]
+        await trio.sleep(2 * FORGET_EVERY_S)
+        assert len(await store.audited(AuditQuery())) == 3
         nursery.cancel_scope.cancel()

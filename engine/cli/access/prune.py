@@ -28,7 +28,8 @@ def prune(
     """Remove runs that ended longer ago than they are kept, now.
 
     The engine does so by itself; this does not wait for it, nor for the hour after a shorter time
-    was set. How long runs are kept, the engine's setting `retention_days` says; their keys stay.
+    was set; but where the clock may be wrong it is refused. How long runs are kept, the engine's
+    setting `retention_days` says; their keys stay.
     """
     if (days is not None or keys_days is not None) and not dry_run:
         raise click.UsageError("--days and --keys-days go with --dry-run: settings say what goes.")

@@ -62,6 +62,13 @@ def _days(days: int) -> float:
     return days or math.inf
 
 
+def ahead_ms(now: int, last_at: int) -> int:
+    """By how much a clock is so far ahead of what was recorded last that it may be wrong; 0: it is
+    not."""
+    ahead = now - last_at
+    return ahead if last_at and ahead > AWAY_MS_MAX else 0
+
+
 def acts_at(
     retention: Retention, before: Retention, before_acts_at: int, now: int, last_at: int
 ) -> int:
@@ -69,6 +76,6 @@ def acts_at(
     `last_at`: the latest time that was recorded before this start."""
     if retention.is_shorter_than(before):
         return now + ACTS_AFTER_MS
-    if last_at and now - last_at > AWAY_MS_MAX:
+    if ahead_ms(now, last_at):
         return now + ACTS_AFTER_MS
     return min(before_acts_at, now + ACTS_AFTER_MS)  # later: by a clock that was ahead

@@ -61,6 +61,11 @@ class Holds:
         return bool(self._in_force)
 
     @property
+    def is_everything_held(self) -> bool:
+        """Whether nothing at all may start."""
+        return (HoldKind.ALL, EVERYTHING) in self._in_force
+
+    @property
     def all(self) -> list[Hold]:
         """All of them, by kind and name; released ones until what waited has started."""
         return [self._holds[key] for key in sorted(self._holds)]

@@ -33,9 +33,9 @@ def write_audit(db: sqlite3.Connection, entry: AuditEntry | int | str) -> None:
         db.execute(SQL_KEEP, astuple(entry))
 
 
-def oldest_audited(db: sqlite3.Connection) -> int | None:
-    """The time of the oldest entry."""
-    found: int | None = db.execute("SELECT min(at) FROM audit").fetchone()[0]
+def audited_before(db: sqlite3.Connection, at: int) -> int:
+    """How many entries are older than this."""
+    found: int = db.execute("SELECT count(*) FROM audit WHERE at < ?", (at,)).fetchone()[0]
     return found
 
 

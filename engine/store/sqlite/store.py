@@ -40,7 +40,7 @@ from engine.store.expiry import Expiry
 from engine.store.offload import Offload, threads
 from engine.store.replay import replay
 from engine.store.sqlite import cut, expiry
-from engine.store.sqlite.audit import find_audited, oldest_audited
+from engine.store.sqlite.audit import audited_before, find_audited
 from engine.store.sqlite.content import check_ours, check_whole
 from engine.store.sqlite.file.owner import Owner, locked, the_file
 from engine.store.sqlite.file.presence import Presence
@@ -125,9 +125,9 @@ class SqliteStore:
         """Take away some of the oldest entries, if they are older than this."""
         return self.writer.audit(before)
 
-    async def oldest_audited(self) -> int | None:
-        """The time of the oldest durable entry; None: there is none."""
-        return await self.view_readers.read(oldest_audited)
+    async def audited_before(self, at: int) -> int:
+        """How many durable entries are older than this."""
+        return await self.view_readers.read(lambda db: audited_before(db, at))
 
     async def audited(self, query: AuditQuery) -> list[AuditEntry]:
         """Those that are durable, the newest first."""
