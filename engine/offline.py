@@ -104,7 +104,8 @@ def restore_file(
     at = last_recorded(source)
     state_at = rfc3339(at) if at else "its beginning"
     reason = f"restored from {backup.name}, as it was at {state_at}: look before you release"
-    hold = Hold(HoldKind.ALL, EVERYTHING, now, actor, None, reason)
+    # By a clock that is behind the copy its alerts would be newer than the hold (`own_hold`).
+    hold = Hold(HoldKind.ALL, EVERYTHING, max(now, at), actor, None, reason)
     value = msgspec.json.encode(hold)
     entry = Registered(KIND_HOLD, f"{hold.kind}/{hold.name}", value, now, actor)
     audit = AuditEntry(id, now, actor, None, "restore", str(target), str(backup), HTTPStatus.OK)

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
 import pytest
+import trio
 
+from engine import offline
+from engine.core.rules.hold import Hold, HoldKind, own_hold
 from engine.ports.registry import Registered
 from engine.ports.store import StoreError
 from engine.store.sqlite.backup.restore import last_recorded, restore
@@ -56,3 +60,21 @@ async def test_what_cannot_be_read_is_not_restored(copy: Path, tmp_path: Path) -
     (tmp_path / "text").write_text("nothing of the kind, and as long as a header must be. " * 9)
     with pytest.raises(StoreError, match="is not an SQLite database"):
         last_recorded(tmp_path / "text")
+
+
+@pytest.mark.parametrize(("now", "since"), [(3, 4), (5, 5)])
+async def test_the_hold_is_as_young_as_all_that_is_in_the_copy(
+    copy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, now: int, since: int
+) -> None:
+    """By a clock that is behind it, too: alerts are held by it that are not younger."""
+
+    async def moment() -> tuple[int, str]:
+        return now, "01"
+
+    monkeypatch.setattr(offline, "_moment", moment)
+    target = tmp_path / "b.db"
+    await trio.to_thread.run_sync(offline.restore_file, copy, target, "ada", lambda *progress: None)
+    ((value,),) = rows(target, "SELECT value FROM registry WHERE kind = 'hold'")
+    hold = msgspec.json.decode(value, type=Hold)
+    assert (hold.kind, hold.since) == (HoldKind.ALL, since)
+    assert own_hold([hold], last_recorded(copy)) is hold
