@@ -410,7 +410,7 @@ def _errors(alerts: Alerts | None) -> Callable[..., None]:
     def say_and_tell(event: str, **values: Any) -> None:
         say(event, **values)
         if event == "run-stopped":
-            alerts.run_stopped(values["run_id"], values["error"])
+            alerts.run_stopped(values["run_id"], values["client"], values["error"])
 
     return say_and_tell
 

@@ -32,7 +32,6 @@ from engine.core.machine import Change
 from engine.core.model import StepSpec, StepState
 from engine.core.retry import DAY_MS, OnExhausted, RetryPolicy
 from engine.core.text.fingerprint import fingerprint
-from engine.core.text.ulid import first_run_id
 from engine.ports.registry import KIND_ALERTS, Registered, RegistryStore
 from engine.ports.views import Views
 from engine.process.clock import Clock, Ids
@@ -124,9 +123,12 @@ class Alerts:
         for trouble in heard(change):
             self._note(trouble)
 
-    def run_stopped(self, run_id: str, error: str) -> None:
-        """Hear that a bug has stopped a run."""
-        if Rule.PAUSED in self.settings.rules:
+    def run_stopped(self, run_id: str, client: str, error: str) -> None:
+        """Hear that a bug has stopped a run. One of an alert is one that did not come through: told
+        by another, it would stop that too, perhaps."""
+        if client == ALERTS_CLIENT:
+            self._note_failed(Failed(self._clock.steady_ms(), run_id, error))
+        elif Rule.PAUSED in self.settings.rules:
             self._windows.note(stopped(run_id, error), self._clock.steady_ms())
             self._stir()
 
@@ -157,9 +159,12 @@ class Alerts:
                 self.delivered += event.state is StepState.COMPLETED
                 if event.state is StepState.FAILED:
                     root = change.run.root
-                    self.failed += 1
                     why = root.excerpt or root.error or ""
-                    self.last_failed = Failed(event.at, change.run.id, why)
+                    self._note_failed(Failed(event.at, change.run.id, why))
+
+    def _note_failed(self, failed: Failed) -> None:
+        self.failed += 1
+        self.last_failed = failed
 
     # -- what there is to see ------------------------------------------------------------------
 
@@ -214,8 +219,8 @@ class Alerts:
             with suppress(EngineError):  # the store is away, or damaged there: the next time
                 if Rule.LATE in self.settings.rules:
                     after_s = self.settings.late_after_s
-                    before = first_run_id(self._clock.steady_ms() - after_s * 1000)
-                    self._see(Rule.LATE, list(late(await views.late_runs(before), after_s)))
+                    found = await views.late_runs(self._clock.steady_ms() - after_s * 1000)
+                    self._see(Rule.LATE, list(late(found, after_s)), ends=not found.is_cut)
                 if Rule.NEW_CAUSE in self.settings.rules:
                     await self._follow_causes(views)
             self._keep()
@@ -233,10 +238,12 @@ class Alerts:
         self._missing = missing - gone
         self._windows.over(Rule.NEW_CAUSE, gone, self._clock.steady_ms())
 
-    def _see(self, rule: Rule, found: list[Trouble]) -> None:
+    def _see(self, rule: Rule, found: list[Trouble], *, ends: bool = True) -> None:
+        """`ends`: that is all there is."""
         if rule in self.settings.rules:
             now = self._clock.steady_ms()
-            self._windows.see(rule, found, now, ends=now >= self._began_at + SETTLED_MS)
+            ends = ends and now >= self._began_at + SETTLED_MS
+            self._windows.see(rule, found, now, ends=ends)
             self._stirred.set()
 
     def _tell(self, engine: Engine) -> None:

@@ -108,8 +108,11 @@ def _summary(telling: Telling, it: Incident, facts: Facts) -> str:
         case Rule.LATE:
             if telling is Telling.OVER:
                 return f"No run of {_workflow(facts)} is late any more."
+            runs = _runs(it.count)
+            if it.latest.at_least:
+                runs = f"At least {runs[0].lower()}{runs[1:]}"
             return (
-                f"{_runs(it.count)} of {_workflow(facts)} {_are(it.count)} open for longer than"
+                f"{runs} of {_workflow(facts)} {_are(it.count)} open for longer than"
                 f" {facts['afterS']} s."
             )
         case Rule.HOST_DOWN:
@@ -145,6 +148,8 @@ def _of_runs(telling: Telling, it: Incident, facts: Facts, what: str) -> str:
 
 
 def _workflow(facts: Facts) -> str:
+    if "workflow" not in facts:  # more than are told apart
+        return "other workflows"
     return f"{facts['workflow']} (client {facts['client']})"
 
 

@@ -55,3 +55,5 @@ class Trouble(Struct, frozen=True):
     """No run needed a person for this cause before."""
     count: int = 1
     """Of what is looked at: how many there are."""
+    at_least: bool = False
+    """There may be more of them."""

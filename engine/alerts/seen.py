@@ -8,7 +8,7 @@ from pathlib import Path
 from engine.alerts.rules import Facts, Rule, Trouble
 from engine.core.access.client import ALERTS_CLIENT
 from engine.core.rules.hold import Hold
-from engine.ports.views import LateRuns
+from engine.ports.views import LateFound
 from engine.process.memory import is_low, room_of
 from engine.runs.limits.gates import Gate
 from engine.runs.store_room import WARNED_PART, StoreRoom
@@ -53,12 +53,13 @@ def low_room(directory: Path, room: StoreRoom) -> Iterator[Trouble]:
         yield Trouble(Rule.DISK, "disk", facts)
 
 
-def late(runs: Iterable[LateRuns], after_s: int) -> Iterator[Trouble]:
+def late(found: LateFound, after_s: int) -> Iterator[Trouble]:
     """Workflows with runs that are open for long."""
-    for it in runs:
+    for it in found.runs:
         if it.client != ALERTS_CLIENT:
             facts: Facts = {
                 "client": it.client, "workflow": it.workflow, "afterS": after_s,
                 "runId": it.first_id,
             }  # fmt: skip
-            yield Trouble(Rule.LATE, f"{it.client}/{it.workflow}", facts, count=it.runs)
+            cause = f"{it.client}/{it.workflow}"
+            yield Trouble(Rule.LATE, cause, facts, count=it.runs, at_least=found.is_cut)

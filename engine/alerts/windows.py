@@ -116,7 +116,7 @@ class Windows:
     def see(self, rule: Rule, found: Iterable[Trouble], now: int, *, ends: bool = True) -> None:
         """All that there is of a rule that is looked at. `ends`: what is not among it is over."""
         causes = set()
-        for trouble in found:
+        for trouble in self._told_apart(found):
             causes.add(trouble.cause)
             it = self._incidents.get((rule, trouble.cause))
             if it is None or not it.count or it.over_since is not None:
@@ -129,6 +129,24 @@ class Windows:
             for it in self._of(rule):
                 if it.latest.cause not in causes:
                     self._ends(it, now)
+
+    def _told_apart(self, found: Iterable[Trouble]) -> Iterator[Trouble]:
+        """With one for all that there is no room for: what they have in common, and their sum."""
+        others = None
+        for it in found:
+            if self._has_room_for((it.rule, it.cause)):
+                yield it
+            elif others is None:
+                others = replace(it, cause=OTHERS)
+            else:
+                facts = dict(it.facts.items() & others.facts.items())
+                others = replace(others, facts=facts, count=others.count + it.count)
+        if others is not None:
+            yield others
+
+    def _has_room_for(self, key: tuple[Rule, str]) -> bool:
+        is_few = len(self._incidents) < INCIDENTS_MAX
+        return is_few or key[0] in OF_ENGINE or key in self._incidents
 
     def over(self, rule: Rule, causes: Iterable[str], now: int) -> None:
         """These are no more."""
@@ -151,8 +169,7 @@ class Windows:
 
     def _incident(self, trouble: Trouble, now: int) -> Incident:
         key = (trouble.rule, trouble.cause)
-        is_many = trouble.rule not in OF_ENGINE and len(self._incidents) >= INCIDENTS_MAX
-        if key not in self._incidents and is_many:
+        if not self._has_room_for(key):
             key = (trouble.rule, OTHERS)
         it = self._incidents.get(key)
         if it is None:

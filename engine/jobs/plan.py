@@ -6,7 +6,8 @@ from collections.abc import Awaitable, Callable
 
 from msgspec import Struct, field
 
-from engine.core.filter import parse
+from engine.core.access.client import ALERTS_CLIENT
+from engine.core.filter import Field, parse
 from engine.core.model import ENDED, OPEN, StepState
 from engine.core.rules.action import BEYOND_A_JOB, FITS, Action
 from engine.ports.jobs import JobOrder, JobRun
@@ -38,6 +39,9 @@ class Plan(Struct):
     whole: bool = True
     sample: list[RunRecord] = field(default_factory=list)
     """The first of what it would act on."""
+    names_alerts: bool = False
+    """Alerts are meant: otherwise no job has any. Sent again with whatever has failed they would
+    tell of what was over long ago."""
 
     @property
     def matching(self) -> str:
@@ -52,7 +56,9 @@ class Plan(Struct):
         # what waits for a person may do so in a step below an open root
         waits = action is Action.RESUME and record.cause is not None
         fits = record.state in BULK_FITS[action]
-        if not fits and not (waits and record.state != StepState.FAILED):
+        if record.client == ALERTS_CLIENT and not self.names_alerts:
+            why = f"it is an alert: client:{ALERTS_CLIENT} names those"
+        elif not fits and not (waits and record.state != StepState.FAILED):
             why = f"it is {record.state}"
         elif action is Action.DISMISS and record.dismissed:
             why = "it is dismissed already"
@@ -71,7 +77,11 @@ class Plan(Struct):
 
 async def plan_of(asked: JobOrder, find: Find, now: int) -> Plan:
     """Look for the runs of a job, oldest first. Raises BadFilter."""
-    plan, cursor, terms = Plan(), None, parse(asked.q)
+    cursor, terms = None, parse(asked.q)
+    names_alerts = any(
+        it.field is Field.CLIENT and it.text == ALERTS_CLIENT and not it.negated for it in terms
+    )
+    plan = Plan(names_alerts=names_alerts)
     while True:
         is_sampled = len(plan.sample) == SAMPLE_MAX  # of the sample more is shown
         found = await find(

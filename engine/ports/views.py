@@ -296,6 +296,15 @@ class LateRuns(Struct, frozen=True):
     """Of the one that was opened first."""
 
 
+class LateFound(Struct, frozen=True):
+    """What there is of them."""
+
+    runs: tuple[LateRuns, ...] = ()
+    is_cut: bool = False
+    """More open runs are as old as these than are looked at: there are at least so many, and more
+    of others perhaps."""
+
+
 class Views(Protocol):
     """What the front reads of the store. Everything seen here is durable."""
 
@@ -351,9 +360,9 @@ class Views(Protocol):
     async def known_causes(self, among: Iterable[str] | None = None) -> frozenset[str]:
         """Causes for which runs need a person: some 10,000, or all of those `among`."""
 
-    async def late_runs(self, id_before: str) -> list[LateRuns]:
-        """Open runs, and not paused, whose ids are before this one, so that they were opened
-        earlier: some 10,000 of them."""
+    async def late_runs(self, opened_before: int) -> LateFound:
+        """Runs that are open, and not paused, since before this time (by a retry, say): among some
+        10,000 of the oldest."""
 
     async def retries(self, query: RetryQuery) -> RetriesFound:
         """Steps whose next attempt has a time, the most overdue first."""

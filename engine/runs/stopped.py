@@ -66,7 +66,7 @@ class StoppedRuns:
             live.park(what_was_wrong(error))
             lacks = self._store.withhold(live.run.id)
             self._recording[live.run.id] = trio.Event()
-            self._log_stop(live.run.id, error)
+            self._log_stop(live.run.id, live.run.client, error)
             self._start(self._record_live, live, lacks)
         return True
 
@@ -78,7 +78,7 @@ class StoppedRuns:
             self._store.withhold(run.id)
             state, root = run.shown or StepState.PENDING, run.root
             wrong = what_was_wrong(error)
-            self._log_stop(run.id, error)
+            self._log_stop(run.id, run.client, error)
             self._record_soon(
                 Stopped(run.id, run.client, state, run.rev, root.state, root.rev, wrong)
             )
@@ -88,10 +88,11 @@ class StoppedRuns:
         """A run that is not in memory, and whose stop is not durable yet."""
         return self._not_in_memory.get(run_id)
 
-    def _log_stop(self, run_id: str, error: Exception) -> None:
+    def _log_stop(self, run_id: str, client: str, error: Exception) -> None:
         self._log(
             "run-stopped",
             run_id=run_id,
+            client=client,
             error=what_was_wrong(error),
             traceback=traceback.format_exception(error),
         )
@@ -187,7 +188,7 @@ class StoppedRuns:
         except Refused:
             raise
         except Exception as error:
-            self._log_stop(run_id, error)
+            self._log_stop(run_id, stopped.client, error)
             raise engine_error(run_id, what_was_wrong(error)) from error
         if not dry_run:
             let_go_on = self._store.let_go_on(stopped, at, action, actor, reason)

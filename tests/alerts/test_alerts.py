@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,25 +13,29 @@ import pytest
 import trio
 from msgspec.structs import replace
 
-from engine.alerts.alerts import RETRY, Alerts
-from engine.alerts.rules import Rule
+from engine.alerts.alerts import COUNT_EVERY_S, RETRY, Alerts
+from engine.alerts.cloud_event import trouble_of
+from engine.alerts.rules import Rule, Trouble
 from engine.alerts.settings import AlertSettings
-from engine.alerts.windows import WINDOW_MS
+from engine.alerts.windows import OTHERS, WINDOW_MS, Incident
 from engine.core.access.client import ALERTS_CLIENT, Client
 from engine.core.errors import Problem, Refused
 from engine.core.events import Actor
 from engine.core.model import StepState
 from engine.core.outcome import Answered, CallError, Outcome, Unanswered
 from engine.core.retry import DAY_MS, RetryPolicy
+from engine.core.rules import attempt
 from engine.core.rules.action import Action
 from engine.core.rules.hold import EVERYTHING, HoldKind
 from engine.core.rules.repair import Given
+from engine.main import _errors
 from engine.ports.caller import Invocation
 from engine.ports.registry import KIND_ALERTS, Registered
+from engine.ports.views import LateFound, LateRuns
 from engine.runs.limits.bounds import EngineLimits
 from engine.store.sqlite.views.views import SqliteViews
 from engine.telemetry.run_log import Watchers
-from tests.world import FakeClock, Handler, World, inline, ok, recorded, world
+from tests.world import EPOCH_MS, FakeClock, Handler, World, inline, ok, recorded, world
 
 RECEIVER = "http://pager:80/hook"
 NOT_AGAIN = RetryPolicy(count=0)
@@ -93,6 +97,7 @@ async def telling(
     kept: Kept | None = None,
     directory: Path | None = None,
     limits: EngineLimits | None = None,
+    strict: bool = True,
 ) -> AsyncIterator[tuple[World, Alerts, Said]]:
     """An engine with alerts."""
     said, clock = Said(), FakeClock()
@@ -105,7 +110,7 @@ async def telling(
     where = directory or path.parent
     alerts = Alerts(asked, kept or Kept(), clock, where, inform, inline)
     watch = Watchers(count=alerts.watch)
-    async with world(path, answer, clock=clock, watch=watch, limits=limits) as it:
+    async with world(path, answer, clock=clock, watch=watch, limits=limits, strict=strict) as it:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(alerts.run, it.engine, SqliteViews(it.store))
             yield it, alerts, said
@@ -358,6 +363,39 @@ async def test_a_run_that_is_open_for_long_is_late(autojump_clock: object, path:
         assert said.lines == ["dev.atomic.run.late first", "dev.atomic.run.late over"]
 
 
+async def test_late_runs_that_cannot_all_be_looked_at_are_not_over(
+    autojump_clock: object, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are at least so many, and may be late still while others are looked at."""
+    runs = (LateRuns("shop", "w", 2, "R1"),)
+    there = [LateFound(runs, is_cut=True), LateFound((), is_cut=True), LateFound()]
+    asked: list[int] = []
+
+    async def late_runs(self: SqliteViews, opened_before: int) -> LateFound:
+        asked.append(opened_before)
+        return there[min(len(asked) - 1, 5) // 2]
+
+    monkeypatch.setattr(SqliteViews, "late_runs", late_runs)
+    async with telling(path, failing, asked=settings(Rule.LATE)) as (_, _alerts, said):
+        await trio.sleep(1)
+        assert said.data()["summary"] == (
+            "At least 2 runs of w (client shop) are open for longer than 86400 s."
+        )
+        await trio.sleep(3 * COUNT_EVERY_S)
+        assert (len(asked), len(said.lines)) == (4, 1)
+        await trio.sleep(COUNT_EVERY_S)
+        assert said.lines[1:] == ["dev.atomic.run.late over"]
+        assert asked[0] == EPOCH_MS - DAY_MS
+
+
+def test_of_workflows_that_are_not_told_apart_no_name_is_said() -> None:
+    """But what they have in common."""
+    trouble = Trouble(Rule.LATE, OTHERS, {"client": "shop", "afterS": 60})
+    assert trouble_of(Incident(trouble, 0, 0, count=2)) == (
+        "2 runs of other workflows are open for longer than 60 s."
+    )
+
+
 async def test_a_cause_is_new_once(autojump_clock: object, path: Path) -> None:
     """Without the rules that tell of each: until no run needs a person for it, and then anew."""
     async with telling(path, failing, asked=settings(Rule.NEW_CAUSE)) as (it, _, said):
@@ -442,7 +480,7 @@ async def test_a_test_that_cannot_be_recorded_takes_no_room(
 async def test_a_run_that_a_bug_stopped_is_told(autojump_clock: object, path: Path) -> None:
     """Of it nothing but the error is known."""
     async with telling(path, failing) as (_, alerts, said):
-        alerts.run_stopped("R1", "KeyError: 'x'")
+        alerts.run_stopped("R1", "shop", "KeyError: 'x'")
         await trio.sleep(1)
         assert said.lines == ["dev.atomic.run.paused first"]
         assert said.data()["summary"] == ("A bug of the engine's has stopped a run: KeyError: 'x'.")
@@ -450,10 +488,45 @@ async def test_a_run_that_a_bug_stopped_is_told(autojump_clock: object, path: Pa
         assert said.lines[1:] == ["dev.atomic.run.paused over"]
 
 
+async def test_an_alert_that_a_bug_stopped_tells_nobody(
+    autojump_clock: object, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It has failed, and the status says so. Another one would be stopped by the same bug, and so
+    on every quarter of an hour."""
+    async with telling(path, failing, strict=False) as (it, alerts, said):
+        log: list[str] = []
+        monkeypatch.setattr(it.engine.stopped, "_log", hears_errors(alerts, log))
+        for post in (it.post(key="k"), alerts.test(ADA)):
+            with monkeypatch.context() as bug:
+                bug.setattr(attempt, "_verdict", None)
+                with suppress(Refused):
+                    await post
+                await trio.sleep(1)
+        assert log == ["run-stopped"] * 3, "the run, its alert, and the test"
+        assert alerts.failed == 2
+        assert alerts.last_failed is not None
+        assert "TypeError" in alerts.last_failed.why
+        await trio.sleep(4_000)
+        assert said.lines == [
+            "dev.atomic.run.paused first", "dev.atomic.test None", "dev.atomic.run.paused over"
+        ]  # fmt: skip
+
+
+def hears_errors(alerts: Alerts, log: list[str]) -> Callable[..., None]:
+    """What the engine says of bugs, to alerts as in `engine.main`."""
+    hears = _errors(alerts)
+
+    def say(event: str, **values: Any) -> None:
+        log.append(event)
+        hears(event, **values)
+
+    return say
+
+
 async def test_what_nobody_asked_for_is_not_told(autojump_clock: object, path: Path) -> None:
     """Rules that are not named."""
     async with telling(path, failing, asked=settings(Rule.HOLD)) as (it, alerts, said):
         await post_failing(it)
-        alerts.run_stopped("R1", "bug")
+        alerts.run_stopped("R1", "shop", "bug")
         await trio.sleep(1_000)
         assert said.events == []

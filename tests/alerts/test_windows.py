@@ -11,6 +11,7 @@ from engine.alerts.windows import (
     HOUR_MS,
     INCIDENTS_MAX,
     KEPT_FOR_ENGINE,
+    OTHERS,
     PER_HOUR_MAX,
     REMEMBERED_MAX,
     WINDOW_MS,
@@ -289,3 +290,26 @@ def test_a_test_takes_room_too() -> None:
         windows.said_unasked(n)
     assert windows.free_at(100) == HOUR_MS
     assert windows.free_at(HOUR_MS) is None
+
+
+def test_of_more_late_workflows_than_are_told_apart_the_rest_is_counted_once() -> None:
+    """Looked at again each minute: as one, with their sum and what they have in common. One that
+    comes to it is one more."""
+    windows = Windows()
+    late = [
+        Trouble(Rule.LATE, f"shop/w{n}", {"client": "shop", "workflow": f"w{n}", "afterS": 60})
+        for n in range(INCIDENTS_MAX + 2)
+    ]
+
+    def others() -> list[tuple[int, dict[str, str | int]]]:
+        found = windows.latest(INCIDENTS_MAX + 2)
+        return [(it.count, it.latest.facts) for it in found if it.latest.cause == OTHERS]
+
+    for minute in range(3):
+        windows.see(Rule.LATE, late[:-1], minute * MINUTE_MS)
+        assert others() == [(1, late[-2].facts)]
+    windows.see(Rule.LATE, late, 3 * MINUTE_MS)
+    assert others() == [(2, {"client": "shop", "afterS": 60})]
+    assert windows.going_on == INCIDENTS_MAX + 1
+    windows.see(Rule.LATE, [], 4 * MINUTE_MS)
+    assert all(it.over_since is not None for it in windows.latest(INCIDENTS_MAX + 2))

@@ -131,6 +131,26 @@ async def test_dismissed_runs_are_not_dismissed_again() -> None:
     assert (await desk.ask(action="restore", dryRun=True)).sample == ("a", "c")
 
 
+@pytest.mark.parametrize(
+    ("q", "sample"),
+    [
+        ("is:failed", ("b",)),
+        ("is:failed client:_alerts", ("a", "b")),  # what the filter finds is the store's to say
+        ("is:failed !client:_alerts", ("b",)),
+        ("is:failed client:_alerts*", ("b",)),
+    ],
+)
+async def test_alerts_are_in_no_job_that_does_not_name_them(
+    q: str, sample: tuple[str, ...]
+) -> None:
+    """They match, so that the number is that of the list, and are left alone."""
+    desk = Desk(run("a", client="_alerts"), run("b"))
+    dry = await desk.ask(action="retry", q=q, dryRun=True)
+    assert (dry.matched, dry.sample) == (2, sample)
+    if len(sample) == 1:
+        assert dry.skipped == {"it is an alert: client:_alerts names those": 1}
+
+
 async def test_resume_finds_what_is_paused_below_an_open_root() -> None:
     """Such a run waits for a person though it is not paused itself."""
     desk = Desk(

@@ -17,7 +17,7 @@ from engine.core.cause import Stuck, stuck
 from engine.core.filter import parse
 from engine.core.model import PauseReason, Run, Step, StepState
 from engine.front.show.rows import cause_row
-from engine.ports.views import DueCount, LateRuns, RetryQuery, RetryRecord, RunQuery
+from engine.ports.views import DueCount, LateFound, LateRuns, RetryQuery, RetryRecord, RunQuery
 from engine.store import rows
 from engine.store.sqlite.readers import SQL
 from engine.store.sqlite.schema import migrations
@@ -27,6 +27,8 @@ from engine.store.sqlite.views.views import SqliteViews
 from tests.store.shelf import NOW, a_run, a_step, fill, holds, random_runs
 from tests.store.support import RETRY, answered, change_file, new_run, started, store_at
 
+OLD = "0000000000"
+"""An id as old as there is."""
 FAILED, PAUSED, BACKING_OFF = StepState.FAILED, StepState.PAUSED, StepState.BACKING_OFF
 
 
@@ -347,21 +349,45 @@ async def test_alerts_that_go_on_are_of_causes_by_their_new_names(path: Path) ->
 
 
 async def test_runs_that_are_open_for_long(path: Path) -> None:
-    """By client and workflow, with the one that was opened first; neither ended nor paused ones."""
-    runs = [a_run(id, a_step(id)) for id in ("01A", "01B", "01C")]
-    await fill(path, [*runs, failed("01D", 10), paused("01E", 10), a_run("01Z", a_step("01Z"))])
+    """By client and workflow, with the one that was opened first; neither ended nor paused ones,
+    nor one that was opened again since."""
+    runs = [a_run(id, a_step(id)) for id in (OLD, f"{OLD}A", f"{OLD}B", f"{OLD}C")]
+    runs[0].root.opened_at = 10
+    others = [failed(f"{OLD}D", 10), paused(f"{OLD}E", 10), a_run("1Z", a_step("1Z"))]
+    await fill(path, [*runs, *others])
     async with store_at(path) as store:
-        (late,) = await SqliteViews(store).late_runs("01X")
-        assert (late.runs, late.first_id) == (3, "01A")
+        found = await SqliteViews(store).late_runs(10)
+        assert not found.is_cut
+        (late,) = found.runs
+        assert (late.runs, late.first_id) == (3, f"{OLD}A")
         assert (late.client, late.workflow) == (runs[0].client, runs[0].root.spec.workflow)
-        assert await SqliteViews(store).late_runs("01A") == []
+        (late,) = (await SqliteViews(store).late_runs(11)).runs
+        assert (late.runs, late.first_id) == (4, OLD)
+        assert await SqliteViews(store).late_runs(0) == LateFound()
+
+
+@pytest.mark.parametrize(("most", "left", "is_cut"), [(5, 3, False), (4, 3, True), (1, 0, True)])
+async def test_of_more_runs_than_are_looked_at_it_is_said(
+    path: Path, monkeypatch: pytest.MonkeyPatch, most: int, left: int, is_cut: bool
+) -> None:
+    """The oldest are; also where none of these is late, as all were opened again."""
+    runs = [a_run(id, a_step(id)) for id in (OLD, f"{OLD}A", f"{OLD}B", f"{OLD}C")]
+    runs[0].root.opened_at = 10
+    await fill(path, runs)
+    monkeypatch.setattr(boards, "LATE_LOOKED_AT_MAX", most)
+    async with store_at(path) as store:
+        found = await SqliteViews(store).late_runs(10)
+        assert (sum(it.runs for it in found.runs), found.is_cut) == (left, is_cut)
 
 
 def test_those_of_the_tables_and_of_the_tail_are_one() -> None:
     """Of one workflow the sum, and the first of both."""
-    tables = [LateRuns("shop", "w", 2, "01B"), LateRuns("shop", "v", 1, "01C")]
-    found = together.late_runs(tables, [LateRuns("shop", "w", 3, "01A")])
-    assert found == [LateRuns("shop", "w", 5, "01A"), LateRuns("shop", "v", 1, "01C")]
+    tables = LateFound((LateRuns("shop", "w", 2, "01B"), LateRuns("shop", "v", 1, "01C")))
+    found = together.late_runs(tables, LateFound((LateRuns("shop", "w", 3, "01A"),)))
+    assert found.runs == (LateRuns("shop", "w", 5, "01A"), LateRuns("shop", "v", 1, "01C"))
+    for a, b, is_cut in ((False, False, False), (True, False, True), (False, True, True)):
+        joined = together.late_runs(LateFound(is_cut=a), LateFound(is_cut=b))
+        assert joined == LateFound(is_cut=is_cut)
 
 
 async def test_causes_that_are_known(path: Path) -> None:

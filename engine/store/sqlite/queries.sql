@@ -283,11 +283,15 @@ GROUP BY cause ORDER BY runs DESC, last_at DESC, cause LIMIT ?;
 -- stuck_count: runs that need a person
 SELECT count(*) FROM run WHERE cause IS NOT NULL;
 
--- late_runs: open runs that began before one, by what they are of (the oldest, up to a bound)
-SELECT client, workflow, count(*) AS runs, min(id) AS id FROM (
-    SELECT client, workflow, id FROM run
-    WHERE state IN ('pending', 'running', 'backing-off', 'waiting') AND id < ?1
-    ORDER BY +id LIMIT 10000  /* + keeps it from all that have ended, which lie in that order */
+-- late_runs: runs that are open since before a time, by what they are of (among the oldest open)
+SELECT client, workflow, count(*) AS looked_at, sum(opened_at < ?2) AS runs,
+    min(CASE WHEN opened_at < ?2 THEN id END) AS id
+FROM (
+    SELECT old.*, step.opened_at FROM (  /* one that was opened again is younger than its id */
+        SELECT client, workflow, id FROM run
+        WHERE state IN ('pending', 'running', 'backing-off', 'waiting') AND id < ?1
+        ORDER BY +id LIMIT ?3  /* + keeps it from all that have ended, which lie in that order */
+    ) AS old JOIN step ON step.id = old.id
 ) GROUP BY client, workflow;
 
 -- known_causes: why runs need a person (some of it)

@@ -5,9 +5,11 @@ from __future__ import annotations
 import sqlite3
 from typing import Any
 
+from engine.core.text.ulid import first_run_id
 from engine.ports.views import (
     CauseRecord,
     DueCount,
+    LateFound,
     LateRuns,
     RetriesFound,
     RetryQuery,
@@ -27,6 +29,8 @@ from engine.store.sqlite.views.records import read_record
 CAUSES_MAX = 200
 DUE_COUNTED_MAX = 10_000
 """Attempts of one class are counted up to here."""
+LATE_LOOKED_AT_MAX = 10_000
+"""Open runs of an age, for when they were opened last."""
 DUE_CLASSES_MS = (10_000, 60_000, 600_000, None)
 """Upper ends, from now. None: any time later."""
 
@@ -65,10 +69,17 @@ def known_causes(db: sqlite3.Connection, among: str | None) -> frozenset[str]:
     return frozenset(row[0] for row in found)
 
 
-def late_runs(db: sqlite3.Connection, id_before: str) -> list[LateRuns]:
-    """Open runs whose ids are before this one."""
-    found = db.execute(SQL["late_runs"], (id_before,))
-    return [LateRuns(row["client"], row["workflow"], row["runs"], row["id"]) for row in found]
+def late_runs(db: sqlite3.Connection, opened_before: int) -> LateFound:
+    """Runs that are open since before a time."""
+    asked = (first_run_id(opened_before), opened_before, LATE_LOOKED_AT_MAX)
+    rows = db.execute(SQL["late_runs"], asked).fetchall()
+    late = (
+        LateRuns(row["client"], row["workflow"], row["runs"], row["id"])
+        for row in rows
+        if row["runs"]
+    )
+    looked_at = sum(row["looked_at"] for row in rows)
+    return LateFound(tuple(late), is_cut=looked_at >= LATE_LOOKED_AT_MAX)
 
 
 def stuck_count(db: sqlite3.Connection) -> int:

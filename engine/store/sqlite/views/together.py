@@ -9,6 +9,7 @@ from engine.ports.views import (
     CauseRecord,
     ClientSummary,
     DueCount,
+    LateFound,
     LateRuns,
     RetriesFound,
     RetryQuery,
@@ -101,15 +102,15 @@ def client_summary(tables: ClientSummary, tail: ClientSummary) -> ClientSummary:
     )
 
 
-def late_runs(tables: list[LateRuns], tail: list[LateRuns]) -> list[LateRuns]:
+def late_runs(tables: LateFound, tail: LateFound) -> LateFound:
     """Runs that are open for long."""
-    found = {(it.client, it.workflow): it for it in tables}
-    for it in tail:
+    found = {(it.client, it.workflow): it for it in tables.runs}
+    for it in tail.runs:
         other = found.get((it.client, it.workflow))
         found[it.client, it.workflow] = it if other is None else LateRuns(
             it.client, it.workflow, it.runs + other.runs, min(it.first_id, other.first_id)
         )  # fmt: skip
-    return list(found.values())
+    return LateFound(tuple(found.values()), is_cut=tables.is_cut or tail.is_cut)
 
 
 def summary(tables: Summary, tail: Summary) -> Summary:

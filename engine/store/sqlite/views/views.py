@@ -20,7 +20,7 @@ from engine.ports.views import (
     ClientSummary,
     DueCount,
     EventRecord,
-    LateRuns,
+    LateFound,
     OutcomeRecord,
     Outline,
     RetriesFound,
@@ -210,9 +210,10 @@ class SqliteViews:
         asked = None if among is None else json.dumps(sorted(among))
         return await self._of_all(lambda db: boards.known_causes(db, asked), or_)
 
-    async def late_runs(self, id_before: str) -> list[LateRuns]:
-        """Open runs whose ids are before this one. They may be `LAG_S` old."""
-        return await self._of_all(lambda db: boards.late_runs(db, id_before), together.late_runs)
+    async def late_runs(self, opened_before: int) -> LateFound:
+        """Runs that are open since before a time. They may be `LAG_S` old."""
+        work = lambda db: boards.late_runs(db, opened_before)  # noqa: E731
+        return await self._of_all(work, together.late_runs)
 
     async def retries(self, query: RetryQuery) -> RetriesFound:
         """Steps whose next attempt has a time, the most overdue first."""
