@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from collections.abc import Callable
 
 from engine.alerts.alerts import Alerts
 from engine.front.server.certificate import Certificate
@@ -18,18 +19,15 @@ from engine.ports.store import OpenStore
 from engine.process.budget import Budget
 from engine.registry.registry import Registry
 from engine.runs.engine import Engine
-from engine.telemetry.log_output import LogOutput
 from engine.telemetry.metrics import Metrics
 from engine.traces.spans import Spans
 
 
-def show_process(metrics: Metrics, output: LogOutput, version: str, instance: str) -> None:
-    """What this process is, and how its log does."""
+def show_process(metrics: Metrics, dropped: Callable[[], int], version: str, instance: str) -> None:
+    """What this process is, and how many lines its log has dropped."""
     facts = {"version": version, "instance_id": instance}  # `instance` is the scraper's own word
     metrics.info("atomic_engine", "Which engine this is", facts)
-    metrics.counter(
-        "atomic_log_lines_dropped", "Log lines that could not be written", lambda: output.dropped
-    )
+    metrics.counter("atomic_log_lines_dropped", "Log lines that could not be written", dropped)
 
 
 def show_engine(metrics: Metrics, engine: Engine) -> None:

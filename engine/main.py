@@ -22,7 +22,7 @@ from quart_trio import QuartTrio
 
 from engine import __version__
 from engine.alerts.alerts import Alerts
-from engine.alerts.settings import alerts_of
+from engine.alerts.settings import AlertSettings, alerts_of
 from engine.call.caller import HttpCaller
 from engine.call.dial import Dialler
 from engine.call.policy import Policies
@@ -50,9 +50,8 @@ from engine.front.api.door import EngineDoor
 from engine.front.server import server
 from engine.front.server.certificate import Certificate
 from engine.front.ui.serve import add_pages
-from engine.parts import engine_limits, front_of, made_alerts, server_limits
+from engine.parts import Opened, engine_limits, front_of, in_file, made_alerts, server_limits
 from engine.ports.store import OpenStore, StoreError, StoreStopped
-from engine.ports.views import Views
 from engine.process.bind import check_bind, engine_url, is_loopback
 from engine.process.budget import Budget
 from engine.process.clock import SystemClock
@@ -71,13 +70,12 @@ from engine.runs.open.parent import ParentTokens
 from engine.runs.shared import Shared
 from engine.store.sqlite.file.owner import Owner, check_unowned
 from engine.store.sqlite.store import open_store
-from engine.store.sqlite.views.views import SqliteViews
 from engine.telemetry.log import Log, configure_logging, logger
 from engine.telemetry.log_output import LogOutput, standard_error
 from engine.telemetry.metrics import Metrics
 from engine.telemetry.run_log import RunLog, Watchers
 from engine.traces.spans import Spans
-from engine.traces.tracing import tracing_of
+from engine.traces.tracing import Tracing, tracing_of
 from engine.wire import problem
 
 ANSWERS_GRACE_S = 2.0
@@ -181,6 +179,23 @@ class Reach(Struct, frozen=True):
     certificate: Certificate | None
 
 
+class Around(Struct, frozen=True):
+    """What an engine has around it before its store is open."""
+
+    room: Room
+    files: Files
+    clock: SystemClock
+    instance: str
+    reach: Reach
+    tracing: Tracing | None
+    alerts: AlertSettings | None
+    dropped: Callable[[], int]
+    """How many lines the log has dropped."""
+    attach: Callable[[], trio.Event]
+    """From the loop: the event that is set once a stop is asked for."""
+    log: Log
+
+
 def _certificate(config: Config, clock: SystemClock) -> Certificate | None:
     """What is shown to those who connect; None: TLS is not spoken. Raises ConfigError."""
     if config.tls_cert is None or config.tls_key is None:
@@ -189,60 +204,69 @@ def _certificate(config: Config, clock: SystemClock) -> Certificate | None:
     return Certificate(files, lambda: clock.utc_ms() / 1000, logger())
 
 
+def around(
+    room: Room,
+    files: Files,
+    log: Log,
+    attach: Callable[[], trio.Event],
+    dropped: Callable[[], int] = lambda: 0,
+) -> Around:
+    """Listening, with nothing to answer by yet. Raises ConfigError and CannotListen."""
+    config, clock = room.config, SystemClock()
+    certificate = _certificate(config, clock)
+    instance = clock.token_bytes(6).hex()
+    tracing, alerts = tracing_of(config, __version__, instance), alerts_of(config)
+    listeners = _listen(config)
+    url = engine_url(config, listeners[0].socket.getsockname()[1])
+    limits = server_limits(config, room.beyond_max)
+    reach = Reach(url, listeners, limits, certificate)
+    return Around(room, files, clock, instance, reach, tracing, alerts, dropped, attach, log)
+
+
 async def _serve(
     room: Room, files: Files, log: Log, output: LogOutput, watchdog: Watchdog, stop: Stop
 ) -> None:
     config = room.config
-    clock = SystemClock()
-    certificate = _certificate(config, clock)
-    instance = clock.token_bytes(6).hex()
-    tracing = tracing_of(config, __version__, instance)
-    asked_alerts = alerts_of(config)
-    listeners = _listen(config)
-    url = engine_url(config, listeners[0].socket.getsockname()[1])
-    owner = Owner(os.getpid(), instance, rfc3339(clock.utc_ms()), url)
+    it = around(room, files, log, stop.attach, lambda: output.dropped)
+    owner = Owner(os.getpid(), it.instance, rfc3339(it.clock.utc_ms()), it.reach.url)
     async with open_store(
         Path(config.db),
         owner,
-        started_at=clock.steady_ms(),
+        started_at=it.clock.steady_ms(),
         on_failure=partial(watchdog.start, FAILED_DEADLINE_S, EXIT_FAILED),
         wait_s=config.store_wait_ms / 1000,
         log=logger().warning,
     ) as store:
-        counters = server.ServerCounters()
-        registry = Registry(store, clock.utc_ms)
-        files.give_to(registry)
-        check_bind(config, asks_token=registry.asks_token)
-        if not is_loopback(config.host):
-            registry.ask_always()
-        ports = frozenset(each.socket.getsockname()[1] for each in listeners)
-        views = SqliteViews(store)
-        spans = None if tracing is None else tracing.spans
-        alerts = made_alerts(asked_alerts, config, store, clock)
-        making = working(
-            room, store, views, registry, files, ports, clock, log, counters, spans, alerts
-        )
-        async with making as (engine, metrics):
-            log("engine-started", url=url, version=__version__, instance=instance,
-                db=store.place, epoch=store.epoch, **store.durability())  # fmt: skip
-            _warn_of_few(room)
-            _warn_of_held(engine)
-            show_process(metrics, output, __version__, instance)
-            engine.new_runs.count_open = views.open_runs
-            front = front_of(
-                config, store, views, registry, clock, engine, metrics, instance, alerts
-            )
-            limits = server_limits(config, room.beyond_max)
-            show_backups(metrics, front.backups)
-            asked = stop.attach()
-            reach = Reach(url, listeners, limits, certificate)
-            async with trio.open_nursery() as beside:
-                beside.start_soon(front.audit.run)
-                if tracing is not None:
-                    beside.start_soon(tracing.run, logger().warning)
-                await _serve_front(config, front, store, reach, counters, asked, log)
-                beside.cancel_scope.cancel()
+        await serve_from(in_file(store, config.db), it)
     log("engine-stopped-well")
+
+
+async def serve_from(opened: Opened, it: Around) -> None:
+    """Serve from a store that is open, until a stop is asked for."""
+    store, views, config, clock = opened.store, opened.views, it.room.config, it.clock
+    counters = server.ServerCounters()
+    registry = Registry(store, clock.utc_ms)
+    it.files.give_to(registry)
+    check_bind(config, asks_token=registry.asks_token)
+    if not is_loopback(config.host):
+        registry.ask_always()
+    tracing, alerts = it.tracing, made_alerts(it.alerts, config, store, clock)
+    spans = None if tracing is None else tracing.spans
+    async with working(opened, it, registry, counters, spans, alerts) as (engine, metrics):
+        it.log("engine-started", url=it.reach.url, version=__version__, instance=it.instance,
+               db=store.place, epoch=store.epoch, **store.durability())  # fmt: skip
+        _warn_of_few(it.room)
+        _warn_of_held(engine)
+        show_process(metrics, it.dropped, __version__, it.instance)
+        engine.new_runs.count_open = views.open_runs
+        front = front_of(config, opened, registry, clock, engine, metrics, it.instance, alerts)
+        show_backups(metrics, front.backups)
+        async with trio.open_nursery() as beside:
+            beside.start_soon(front.audit.run)
+            if tracing is not None:
+                beside.start_soon(tracing.run, logger().warning)
+            await _serve_front(front, store, it, counters)
+            beside.cancel_scope.cancel()
 
 
 def _warn_of_held(engine: Engine) -> None:
@@ -267,15 +291,10 @@ def _warn_of_few(room: Room) -> None:
 
 
 async def _serve_front(
-    config: Config,
-    front: Front,
-    store: OpenStore,
-    reach: Reach,
-    counters: server.ServerCounters,
-    asked: trio.Event,
-    log: Log,
+    front: Front, store: OpenStore, it: Around, counters: server.ServerCounters
 ) -> None:
     """Serve until a stop is asked for; then drain, and return when every answer has left."""
+    config, reach, log, asked = front.config, it.reach, it.log, it.attach()
     stop = trio.Event()
     show_server(front.metrics, counters, reach.certificate)
     show_pruning(front.metrics, front.pruning)
@@ -320,20 +339,17 @@ def _application(front: Front) -> QuartTrio:
 
 @asynccontextmanager
 async def working(
-    room: Room,
-    store: OpenStore,
-    views: Views,
+    opened: Opened,
+    it: Around,
     registry: Registry,
-    files: Files,
-    own_ports: frozenset[int],
-    clock: SystemClock,
-    log: Log,
     counters: server.ServerCounters,
     spans: Spans | None,
     alerts: Alerts | None,
 ) -> AsyncIterator[tuple[Engine, Metrics]]:
     """The engine at work on a store: runs are recovered and driven until this is left."""
+    room, store, clock, log = it.room, opened.store, it.clock, it.log
     config, dialler = room.config, Dialler()
+    own_ports = frozenset(each.socket.getsockname()[1] for each in it.reach.listeners)
     receiver = None if alerts is None else alerts.settings
     policies = Policies(registry, dialler, own_ports, None if receiver is None else receiver.client)
     if receiver is not None and (why := policies.why_not(ALERTS_CLIENT, receiver.url)):
@@ -371,11 +387,12 @@ async def working(
             work.start_soon(engine.admission.run)
             work.start_soon(_sample, metrics)
             work.start_soon(run_log.run)
-            work.start_soon(files.watch, registry, clock.utc_ms, log, logger().warning)
-            work.start_soon(tell_of_undefined, registry, views.open_by_client, logger().warning)
+            work.start_soon(it.files.watch, registry, clock.utc_ms, log, logger().warning)
+            open_by_client = opened.views.open_by_client
+            work.start_soon(tell_of_undefined, registry, open_by_client, logger().warning)
             work.start_soon(_trim_memory, engine.budget)
             if alerts is not None:
-                work.start_soon(alerts.run, engine, views)
+                work.start_soon(alerts.run, engine, opened.views)
             yield engine, metrics
             work.cancel_scope.cancel()
     finally:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from msgspec import Struct
+
 from engine import __version__
 from engine.alerts.alerts import Alerts
 from engine.alerts.settings import AlertSettings
@@ -23,7 +25,8 @@ from engine.front.show.digests import Digests
 from engine.jobs.backups import Backups, BackupSettings
 from engine.jobs.bulk import Bulk
 from engine.jobs.retention import Pruning
-from engine.ports.store import OpenStore
+from engine.ports.jobs import JobStore
+from engine.ports.store import Copies, OpenStore
 from engine.ports.views import Views
 from engine.process.clock import SystemClock
 from engine.process.config import Config
@@ -41,8 +44,26 @@ from engine.runs.limits.bounds import EngineLimits
 from engine.store.sqlite.backup.backup import SqliteCopies
 from engine.store.sqlite.store import SqliteStore
 from engine.store.sqlite.views.jobs import SqliteJobs
+from engine.store.sqlite.views.views import SqliteViews
 from engine.telemetry.log import logger
 from engine.telemetry.metrics import Metrics
+
+
+class Opened(Struct, frozen=True):
+    """A store that is open, and what its adapter gives beside it."""
+
+    store: OpenStore
+    views: Views
+    jobs: JobStore
+    copies: Copies
+    file: str | None
+    """Where it lies; None: in no file."""
+
+
+def in_file(store: SqliteStore, file: str) -> Opened:
+    """The embedded one."""
+    copies = SqliteCopies(store.path, store.wal)
+    return Opened(store, SqliteViews(store), SqliteJobs(store, logger().error), copies, file)
 
 
 def engine_limits(room: Room) -> EngineLimits:
@@ -80,8 +101,7 @@ def server_limits(config: Config, beyond_max: int = BEYOND_MAX) -> server.Server
 
 def front_of(
     config: Config,
-    store: SqliteStore,
-    views: Views,
+    opened: Opened,
     registry: Registry,
     clock: SystemClock,
     engine: Engine,
@@ -90,7 +110,8 @@ def front_of(
     alerts: Alerts | None = None,
 ) -> Front:
     """What every route needs."""
-    backups = backups_of(config, store, clock)
+    store, views = opened.store, opened.views
+    backups = backups_of(config, opened, clock)
     return Front(
         engine=engine,
         views=views,
@@ -111,7 +132,7 @@ def front_of(
         log=logger().error,
         alerts=alerts,
         backups=backups,
-        bulk=bulk_of(store, views, registry, engine, clock),
+        bulk=bulk_of(opened, registry, engine, clock),
         pruning=pruning_of(config, store, engine, clock),
         costly=CostlyWork(),
         file_id=store.file_id,
@@ -119,7 +140,7 @@ def front_of(
         version=__version__,
         started_at=clock.steady_ms(),
         durability=store.durability(),
-        examined=examined_of(config, store, registry, engine, backups, clock),
+        examined=examined_of(config, opened, registry, engine, backups, clock),
     )
 
 
@@ -130,7 +151,7 @@ def names_of(config: Config) -> tuple[str, ...]:
 
 
 def made_alerts(
-    asked: AlertSettings | None, config: Config, store: SqliteStore, clock: SystemClock
+    asked: AlertSettings | None, config: Config, store: OpenStore, clock: SystemClock
 ) -> Alerts | None:
     """What tells somebody; None: nobody asks for it."""
     if asked is None:
@@ -138,26 +159,23 @@ def made_alerts(
     return Alerts(asked, store, clock, Path(config.db).absolute().parent, logger().info)
 
 
-def bulk_of(
-    store: SqliteStore, views: Views, registry: Registry, engine: Engine, clock: SystemClock
-) -> Bulk:
+def bulk_of(opened: Opened, registry: Registry, engine: Engine, clock: SystemClock) -> Bulk:
     """Bulk jobs."""
-    log = logger()
-    jobs = SqliteJobs(store, log.error)
-    return Bulk(views.runs, jobs, engine, registry, clock, log.info, log.warning, log.error)
+    log, runs, jobs = logger(), opened.views.runs, opened.jobs
+    return Bulk(runs, jobs, engine, registry, clock, log.info, log.warning, log.error)
 
 
-def backups_of(config: Config, store: SqliteStore, clock: SystemClock) -> Backups:
-    """Copies of the file."""
+def backups_of(config: Config, opened: Opened, clock: SystemClock) -> Backups:
+    """Copies of the record."""
     directory = None if config.backup_dir is None else Path(config.backup_dir).absolute()
     settings = BackupSettings(directory, config.backup_every_h, config.backup_keep)
-    copies = SqliteCopies(store.path, store.wal)
-    return Backups(store, copies, settings, clock, logger().info, logger().warning)
+    log = logger()
+    return Backups(opened.store, opened.copies, settings, clock, log.info, log.warning)
 
 
 def examined_of(
     config: Config,
-    store: SqliteStore,
+    opened: Opened,
     registry: Registry,
     engine: Engine,
     backups: Backups,
@@ -165,10 +183,10 @@ def examined_of(
 ) -> Examined:
     """What `atomic doctor` looks at."""
     return Examined(
-        store=store,
-        file=config.db,
+        store=opened.store,
+        file=opened.file,
         alerts_url=config.alerts_url,
-        durability=store.durability,
+        durability=opened.store.durability,
         backups=backups,
         backup_dir=config.backup_dir,
         backup_every_h=config.backup_every_h,

@@ -13,6 +13,7 @@ from engine.core.errors import Problem, Refused, RefusedForDamage
 from engine.ports.store import Due, StoreStopped
 from engine.ports.views import RetryQuery, RunQuery
 from engine.store.sqlite import content
+from engine.store.sqlite.readers import Readers
 from engine.store.sqlite.store import SqliteStore
 from engine.store.sqlite.views.views import SqliteViews
 from tests.store.faults import Disk, sqlite_error
@@ -86,6 +87,7 @@ async def test_whoever_reads_is_told_of_the_file(
         await LOOKS[look](store, views)
         broken: Any = Broken(sqlite_error(code, name))
         for readers in (store.readers, store.view_readers):
+            assert isinstance(readers, Readers)
             readers._own, readers._idle = broken, [broken]
         event, retry_after = told
         for _ in range(2):

@@ -29,6 +29,7 @@ from tests.store.support import (
     store_at,
     the_run,
 )
+from tests.world import inline
 
 T = TypeVar("T")
 
@@ -299,7 +300,7 @@ async def test_a_commit_that_reports_an_error_is_unknown(path: Path, commits: bo
         sink = SqliteSink(
             connection,  # type: ignore[arg-type]
             store.wal,
-            store.readers._offload,
+            inline,
             on_failure=lambda: failed.append(True),
         )
         writer = Writer(

@@ -43,8 +43,8 @@ class Examined(Struct, frozen=True):
     """The parts of an engine that are looked at."""
 
     store: Store
-    file: str
-    """The database, as it is set."""
+    file: str | None
+    """The database, as it is set; None: it lies in no file."""
     alerts_url: str | None
     """Where alerts go; None: none are sent."""
     durability: Callable[[], dict[str, str | int]]
@@ -63,11 +63,10 @@ class Examined(Struct, frozen=True):
 
 async def examine(it: Examined) -> DoctorAnswer:
     """Each in a line."""
-    durability, good = it.durability(), it.backups.good
+    good = it.backups.good
     is_there = good is not None and await trio.to_thread.run_sync(os.path.exists, good.file)
     found = [
-        machine.durability_finding(durability),
-        machine.sqlite_finding(str(durability["sqlite"])),
+        *_of_store(it),
         *await trio.to_thread.run_sync(partial(_of_machine, it.file, it.backup_dir)),
         _clock(it),
         *_of_engine(it),
@@ -78,9 +77,23 @@ async def examine(it: Examined) -> DoctorAnswer:
     return DoctorAnswer(tuple(found))
 
 
-def _of_machine(file: str, backup_dir: str | None) -> list[Finding]:
-    db = Path(file).resolve()
-    found = [machine.disk_finding(db.parent, "disk"), *machine.file_findings(db)]
+def _of_store(it: Examined) -> list[Finding]:
+    if it.file is None:
+        told = "everything is in memory, and gone when this process ends"
+        todo = "For tests alone: atomic serve keeps it in a file."
+        return [Finding("durability", Verdict.WARN, told, todo)]
+    durability = it.durability()
+    return [
+        machine.durability_finding(durability),
+        machine.sqlite_finding(str(durability["sqlite"])),
+    ]
+
+
+def _of_machine(file: str | None, backup_dir: str | None) -> list[Finding]:
+    found: list[Finding] = []
+    if file is not None:
+        db = Path(file).resolve()
+        found += [machine.disk_finding(db.parent, "disk"), *machine.file_findings(db)]
     if backup_dir is not None:
         found.append(machine.disk_finding(Path(backup_dir), "backup disk"))
     return [*found, machine.descriptors_finding()]

@@ -265,7 +265,75 @@ def _with_payloads(
     return Stored(stored.run, payloads)
 
 
-class Readers:
+class Queries:
+    """What a run is looked for by, and loaded. How a connection is had is a subclass's."""
+
+    async def read(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Run `work` on a connection."""
+        raise NotImplementedError
+
+    def find_run(self, client: str, workflow: str, key: str) -> str | None:
+        """The id of the run with this identity, if the tables know it. On Trio's own thread."""
+        raise NotImplementedError
+
+    def find_expired(self, client: str, workflow: str, key: str) -> Expired | None:
+        """The same of an expired run; who looks knows that there may be one."""
+        raise NotImplementedError
+
+    async def load_runs(self, run_ids: Sequence[str], until: int) -> list[Stored | Stopped]:
+        """The runs, and the small payloads of their steps that are to be called by `until`."""
+
+        def work(db: sqlite3.Connection) -> list[Stored | Stopped]:
+            bodies_in = lru_cache(ENTRIES_KEPT_MAX)(partial(_bodies_of_entry, db))
+            with snapshot(db):
+                found = [_loaded_run(db, run_id, until, bodies_in) for run_id in run_ids]
+            return [each for each in found if each is not None]
+
+        return await self.read(work)
+
+    async def body(
+        self, step_id: str, number: int, *, answer: bool, bytes_max: int | None, entry: int | None
+    ) -> Body | Larger | None:
+        """`entry` is the journal's where it is known to lie; None: the tables say which."""
+
+        def work(db: sqlite3.Connection) -> Body | Larger | None:
+            with snapshot(db):  # its entry may be cut at any moment
+                return stored_body(
+                    db, step_id, number, answer=answer, bytes_max=bytes_max, entry=entry
+                )
+
+        return await self.read(work)
+
+    async def due(self, after: Due, until: int, limit: int) -> list[Due]:
+        where = (after.wake_at, after.step_id, until, limit)
+        found = await self.read(lambda db: db.execute(SQL["due"], where).fetchall())
+        return [Due(row["wake_at"], row["id"], run_of(row["id"])) for row in found]
+
+    async def held(self, after: str, limit: int) -> list[HeldStep]:
+        found = await self.read(lambda db: db.execute(SQL["held"], (after, limit)).fetchall())
+        return [
+            HeldStep(row["id"], run_of(row["id"]), row["client"], row["workflow"], row["url"])
+            for row in found
+        ]
+
+    async def held_counts(self) -> list[HeldCount]:
+        found = await self.read(lambda db: db.execute(SQL["held_counts"]).fetchall())
+        return [HeldCount(*row) for row in found]
+
+    async def events(self, after: int, limit: int) -> list[EventRecord]:
+        def work(db: sqlite3.Connection) -> list[EventRecord]:
+            found: list[EventRecord] = []
+            with closing(db.execute(SQL["journal_from"], (after,))) as entries:
+                for seq, packed in entries:
+                    found += (e for e in journal.event_records(seq, packed) if e.seq > after)
+                    if len(found) >= limit:
+                        break
+            return found[:limit]
+
+        return await self.read(work)
+
+
+class Readers(Queries):
     """A stack of read-only connections; each query borrows one.
 
     `at_once`: so many queries run at a time. All are opened here: later there might be no
@@ -319,7 +387,7 @@ class Readers:
         return None if row is None else str(row[0])
 
     def find_expired(self, client: str, workflow: str, key: str) -> Expired | None:
-        """The same of an expired run; who looks knows that there may be one."""
+        """The same of an expired run."""
         try:
             row = self._own.execute(SQL["find_expired"], (client, workflow, key)).fetchone()
         except sqlite3.Error as error:
@@ -372,58 +440,6 @@ class Readers:
         if words not in self._damage:
             self._damage.add(words)
             self._log(event, db=str(self._path), error=words, **values)
-
-    async def load_runs(self, run_ids: Sequence[str], until: int) -> list[Stored | Stopped]:
-        """The runs, and the small payloads of their steps that are to be called by `until`."""
-
-        def work(db: sqlite3.Connection) -> list[Stored | Stopped]:
-            bodies_in = lru_cache(ENTRIES_KEPT_MAX)(partial(_bodies_of_entry, db))
-            with snapshot(db):
-                found = [_loaded_run(db, run_id, until, bodies_in) for run_id in run_ids]
-            return [each for each in found if each is not None]
-
-        return await self.read(work)
-
-    async def body(
-        self, step_id: str, number: int, *, answer: bool, bytes_max: int | None, entry: int | None
-    ) -> Body | Larger | None:
-        """`entry` is the journal's where it is known to lie; None: the tables say which."""
-
-        def work(db: sqlite3.Connection) -> Body | Larger | None:
-            with snapshot(db):  # its entry may be cut at any moment
-                return stored_body(
-                    db, step_id, number, answer=answer, bytes_max=bytes_max, entry=entry
-                )
-
-        return await self.read(work)
-
-    async def due(self, after: Due, until: int, limit: int) -> list[Due]:
-        where = (after.wake_at, after.step_id, until, limit)
-        found = await self.read(lambda db: db.execute(SQL["due"], where).fetchall())
-        return [Due(row["wake_at"], row["id"], run_of(row["id"])) for row in found]
-
-    async def held(self, after: str, limit: int) -> list[HeldStep]:
-        found = await self.read(lambda db: db.execute(SQL["held"], (after, limit)).fetchall())
-        return [
-            HeldStep(row["id"], run_of(row["id"]), row["client"], row["workflow"], row["url"])
-            for row in found
-        ]
-
-    async def held_counts(self) -> list[HeldCount]:
-        found = await self.read(lambda db: db.execute(SQL["held_counts"]).fetchall())
-        return [HeldCount(*row) for row in found]
-
-    async def events(self, after: int, limit: int) -> list[EventRecord]:
-        def work(db: sqlite3.Connection) -> list[EventRecord]:
-            found: list[EventRecord] = []
-            with closing(db.execute(SQL["journal_from"], (after,))) as entries:
-                for seq, packed in entries:
-                    found += (e for e in journal.event_records(seq, packed) if e.seq > after)
-                    if len(found) >= limit:
-                        break
-            return found[:limit]
-
-        return await self.read(work)
 
 
 @contextmanager

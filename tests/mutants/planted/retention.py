@@ -9,7 +9,7 @@ from engine.runs.engine import Engine
 from engine.runs.memory import Memory
 from engine.runs.open import replies
 from engine.store.sqlite import cut, expiry, readers
-from engine.store.sqlite.store import SqliteStore
+from engine.store.store import JournalStore
 from tests.mutants.catalog import PROPERTY, SIMULATION, Planting, plant
 
 RUNS = "tests/runs/test_retention.py::"
@@ -108,7 +108,7 @@ def run_that_is_folded_again_goes(bug: Planting) -> None:
     test=STORE + "test_rows_on_their_way_come_before_a_run_goes",
 )
 def rows_come_back(bug: Planting) -> None:
-    bug.rewrite(SqliteStore.expire, "await self.writer.wait_rows(*run_ids)", "pass")
+    bug.rewrite(JournalStore.expire, "await self.writer.wait_rows(*run_ids)", "pass")
 
 
 @plant(

@@ -16,7 +16,7 @@ from engine.ports.jobs import EXPIRED, Came, CameTo, Job, JobRun, KeptJob, RunEn
 from engine.ports.store import Away
 from engine.store.jobs import JobRow, JobWrite
 from engine.store.sqlite.readers import DAMAGED_RETRY_AFTER_S, SQL, snapshot
-from engine.store.sqlite.store import SqliteStore
+from engine.store.sqlite.store import TableStore
 from engine.store.sqlite.views.records import read_record
 from engine.store.writer import Batch
 
@@ -31,7 +31,7 @@ class SqliteJobs:
     """Written by the store's writer, and read where operators read."""
 
     def __init__(
-        self, store: SqliteStore, log: Callable[..., None] = lambda event, **values: None
+        self, store: TableStore, log: Callable[..., None] = lambda event, **values: None
     ) -> None:
         self.file_id, self._log = store.file_id, log
         self._unreadable: set[str] = set()

@@ -33,7 +33,7 @@ from engine.ports.views import (
 from engine.store import rows
 from engine.store.sqlite.readers import SQL, run_counts, snapshot
 from engine.store.sqlite.stopped import stopped_steps
-from engine.store.sqlite.store import SqliteStore
+from engine.store.sqlite.store import TableStore
 from engine.store.sqlite.views import boards, of_client, outline, together
 from engine.store.sqlite.views.filter import LATE_AFTER_MS, Condition, find, only_states
 from engine.store.sqlite.views.records import read_record
@@ -50,7 +50,7 @@ class SqliteViews:
     While they cannot know it all that is durable is read: `store/sqlite/tail.py`.
     """
 
-    def __init__(self, store: SqliteStore) -> None:
+    def __init__(self, store: TableStore) -> None:
         self._writer, self._readers, self._tail = store.writer, store.view_readers, store.tail
         self._expired = store.expired
         self._times = Times()
@@ -274,8 +274,12 @@ class SqliteViews:
         )
 
     async def events(self, after: int, limit: int) -> list[EventRecord]:
-        """Events behind a sequence number."""
-        return await self._readers.events(after, limit)
+        """Events behind a sequence number. What can be seen and was not acknowledged may not last:
+        it is told to nobody."""
+        found = await self._readers.events(after, limit)
+        while found and found[-1].seq > self._writer.durable_sequence:
+            found.pop()
+        return found
 
     async def events_from(self, at: int) -> int | None:
         """Behind which event the first one is that happened at this time or later."""
@@ -295,7 +299,7 @@ class SqliteViews:
                 late=db.execute(SQL["late"], (now - LATE_AFTER_MS,)).fetchone()[0],
                 timed=db.execute(SQL["timed"]).fetchone()[0],
                 first_seq=first,
-                last_seq=last,
+                last_seq=min(last, self._writer.durable_sequence),
             )
 
         return await self._of_all(work, together.summary)
