@@ -95,6 +95,11 @@ ROWS = (
         "engine.core.* engine.ports engine.store.* msgspec trio",
         without=CHANCE - {"sqlite3"},
     ),
+    row(
+        "engine.store.model",
+        "engine.core.* engine.ports engine.store engine.store.sqlite sqlite_utils trio",
+        without=CHANCE - {"sqlite3"},
+    ),
     row("engine.registry", "engine.core.* engine.wire engine.ports engine.process msgspec trio"),
     row(
         "engine.runs.limits",

@@ -155,6 +155,12 @@ class Commit:
         self.events = sum(len(each.events) for each in entries)
 
     @property
+    def has_record(self) -> bool:
+        """There is something in it beside rows that follow."""
+        beside = self.stops or self.registered or self.audit or self.expiries or self.jobs
+        return bool(self.entries or beside)
+
+    @property
     def caught_up(self) -> int:
         """Up to where the tables know every event, once it is made."""
         return min([self._caught_up, *(it.first - 1 for it in self.unwritable if it.lacking)])

@@ -42,7 +42,8 @@ class Sink(Protocol):
     """Where commits go, one at a time and in their order."""
 
     async def append(self, commit: Commit) -> Exception | None:
-        """Return when it is durable (None); or why it has not happened, and may be tried again.
+        """Return when it is durable (None); or why that it is so is not known: then the same commit
+        is to be tried again, and comes to one.
 
         What it could not write of some runs' rows it notes with the commit. An error ends the
         engine: nobody knows what happened.

@@ -178,31 +178,45 @@ def _pages_added(commit: Commit) -> int:
     return int(count + 16 + NEW_RUN_PAGES * new + KNOWN_RUN_PAGES * (len(commit.rows) - new))
 
 
-def write(db: sqlite3.Connection, commit: Commit) -> None:
+def write(
+    db: sqlite3.Connection, commit: Commit, *, record: bool = True, rows: bool = True
+) -> None:
     """Begin, write and commit; when that fails take back what was begun. In any thread.
 
     Rows that only one run's damage keeps from being written fail nothing: `unwritable` says so.
+    `record`, `rows`: whether what has happened is written, and what follows it.
     """
+    rows = rows and len(commit.rows) > 0
     try:
-        return _write(db, commit)
+        return _write(db, commit, record=record, rows=rows)
     except Exception as error:
         _roll_back(db)
-        if not commit.rows or is_of_the_file(error):
+        if not rows or is_of_the_file(error):
             raise
     try:
-        _write(db, commit, apart=True)
+        _write(db, commit, record=record, rows=rows, apart=True)
     except Exception:
         _roll_back(db)
         raise
 
 
-def _write(db: sqlite3.Connection, commit: Commit, *, apart: bool = False) -> None:
-    commit.moved = {}  # it may be tried again
+def _write(
+    db: sqlite3.Connection, commit: Commit, *, record: bool, rows: bool, apart: bool = False
+) -> None:
     db.execute("BEGIN IMMEDIATE")
-    JOURNAL.insert(db, [entry.row() for entry in commit.entries])
-    if commit.rows:
+    if record:
+        commit.moved = {}  # it may be tried again
+        JOURNAL.insert(db, [entry.row() for entry in commit.entries])
+    if rows:
         (write_apart if apart else write_together)(db, commit.rows)
         db.execute(SQL_CAUGHT_UP, (commit.caught_up,))
+    if record:
+        _write_beside(db, commit)
+    db.execute("COMMIT")
+
+
+def _write_beside(db: sqlite3.Connection, commit: Commit) -> None:
+    """What is written beside events and the rows that follow them."""
     for stop in commit.stops:
         commit.count(write_stop(db, stop, commit.owner, commit.epoch))
     for expiry in commit.expiries:
@@ -216,7 +230,6 @@ def _write(db: sqlite3.Connection, commit: Commit, *, apart: bool = False) -> No
         write_audit(db, act)
     for job in commit.jobs:
         write_job(db, job)
-    db.execute("COMMIT")
 
 
 def _roll_back(db: sqlite3.Connection) -> None:

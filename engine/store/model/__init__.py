@@ -1,0 +1,1 @@
+"""A store in memory: for tests of workflows, and the model of a database server that many share."""

@@ -1,0 +1,62 @@
+"""Bugs in how a store keeps its word on a server that many share (`engine/store/model/seat.py`)."""
+
+from __future__ import annotations
+
+from engine.store.model.database import Server
+from engine.store.model.seat import Seat
+from engine.store.sqlite.views.views import SqliteViews
+from tests.mutants.catalog import PROPERTY, Planting, plant
+
+DOUBT = "tests/store/contract/test_doubt.py::test_"
+SEEN = f"{DOUBT}what_can_be_seen_is_told_when_it_lasts"
+
+
+@plant("who has lost the database goes on writing to it", by=(PROPERTY,),
+       test=f"{DOUBT}who_has_lost_the_database_writes_nothing")  # fmt: skip
+def writes_without_a_fence(bug: Planting) -> None:
+    bug.rewrite(Server.append,
+                "self._row(fence):\n        if commit.entries and self.end().seq != before:",
+                "self._row(self.look()):\n        if False:")  # fmt: skip
+
+
+@plant("what is read may be of before", by=(PROPERTY,),
+       test=f"{DOUBT}the_old_primary_is_not_believed")  # fmt: skip
+def reads_without_a_fence(bug: Planting) -> None:
+    bug.rewrite(Seat.read, "follows=self._end.follows", "follows=0")
+
+
+@plant("a look says that a commit lasts", by=(PROPERTY,), test=SEEN)
+def looks_and_does_not_take(bug: Planting) -> None:
+    bug.rewrite(Seat._take, "await self._database.ask(lambda server: server.take(seen, fence))",
+                "fence = seen")  # fmt: skip
+
+
+@plant("events are told that can be seen and may not last", by=(PROPERTY,), test=SEEN)
+def seen_events_are_told(bug: Planting) -> None:
+    bug.rewrite(SqliteViews.events, "while found and", "while False and")
+
+
+@plant("what is in doubt is written again, without the database being taken", by=(PROPERTY,),
+       test=f"{DOUBT}a_statement_in_doubt_is_there_once")  # fmt: skip
+def asks_again_in_doubt(bug: Planting) -> None:
+    bug.rewrite(Seat.append, "if self._in_doubt:", "if False:")
+
+
+@plant("the engine goes on with a history that it cannot explain", by=(PROPERTY,),
+       test=f"{DOUBT}lost_history_ends_the_engine")  # fmt: skip
+def goes_on_with_lost_history(bug: Planting) -> None:
+    bug.rewrite(Seat._explain, "if there != (self._end.seq, self._end.entry):",
+                "self._end = found\n    if False:")  # fmt: skip
+
+
+@plant("rows that a server has lost are not missed", by=(PROPERTY,),
+       test=f"{DOUBT}lost_rows_are_made_of_the_journal")  # fmt: skip
+def lost_rows_are_not_missed(bug: Planting) -> None:
+    bug.rewrite(Seat._explain, "if found.follows != self._end.follows:", "if False:")
+
+
+@plant("rows are written over those of after", by=(PROPERTY,),
+       test=f"{DOUBT}rows_in_doubt_are_written_once")  # fmt: skip
+def late_rows_are_written(bug: Planting) -> None:
+    bug.rewrite(Server.follow, "self._row(fence):\n        if self.follows != number - 1:",
+                "self._row(self.look()):\n        if False:")  # fmt: skip

@@ -1,0 +1,213 @@
+"""A server that many share: what is told is so, whatever becomes of statements and of the server.
+
+For adapters whose database is a server: the model's now.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+import trio
+
+from engine.core.errors import Refused
+from engine.ports.store import StoreStopped
+from engine.store.sqlite.store import TableStore
+from tests.store.contract.adapters import InMemory, Trouble, as_recorded, crashing
+from tests.store.contract.test_writing import told
+from tests.store.support import answered, new_run, started
+
+ON_THE_WAY = [Trouble.LOST, Trouble.UNANSWERED, Trouble.LATE]
+
+
+@pytest.fixture
+def shared() -> InMemory:
+    """A server with a standby that it waits for."""
+    return InMemory(has_standby=True)
+
+
+def runs_of(events: list[tuple[int, str]]) -> list[str]:
+    """Whose events these are, in their order; their numbers have no gap."""
+    assert [seq for seq, _ in events] == list(range(1, len(events) + 1))
+    return [run_id for _, run_id in events]
+
+
+async def recorded(store: TableStore, run_id: str) -> object:
+    """What is recorded of a run."""
+    (found,) = await store.load_runs([run_id], 0)
+    return as_recorded(found)
+
+
+@asynccontextmanager
+async def ending(shared: InMemory, why: str) -> AsyncIterator[TableStore]:
+    """A life that the store ends, for this reason."""
+    with pytest.RaisesGroup(pytest.RaisesExc(StoreStopped, match=why), flatten_subgroups=True):
+        async with shared.life() as store:
+            yield store
+            await trio.sleep_forever()
+
+
+@pytest.mark.parametrize("second", [None, *ON_THE_WAY])
+@pytest.mark.parametrize("first", ON_THE_WAY)
+async def test_a_statement_in_doubt_is_there_once(
+    autojump_clock: None, shared: InMemory, first: Trouble, second: Trouble | None
+) -> None:
+    """Whether it arrived or not, and whatever becomes of what clears the doubt; what is late comes
+    to nothing."""
+    async with crashing(shared) as store:
+        await store.write(new_run("a")[1]).wait()
+        shared.database.to_come.extend([first, None, second])
+        await store.write(new_run("b")[1]).wait()
+        await shared.database.bring_late()
+        await store.write(new_run("c")[1]).wait()
+    async with shared.life() as store:
+        assert runs_of(await told(store)) == ["Ra", "Ra", "Rb", "Rb", "Rc", "Rc"]
+
+
+@pytest.mark.parametrize("trouble", ON_THE_WAY)
+async def test_rows_in_doubt_are_written_once(
+    autojump_clock: None, shared: InMemory, trouble: Trouble
+) -> None:
+    """Also if those of before come behind those of after."""
+    async with crashing(shared) as store:
+        run, write = new_run("k")
+        await store.write(write).wait()
+        shared.database.to_come.append(trouble)
+        await store.writer.wait_rows()
+        store.write(started(run, 1))
+        await store.write(answered(run, 2)).wait()
+        await store.writer.wait_rows()
+        await shared.database.bring_late()
+        assert await recorded(store, run.id) == as_recorded(run)
+    async with shared.life() as store:
+        assert await recorded(store, run.id) == as_recorded(run)
+
+
+async def test_what_the_standby_lacks_is_told_to_nobody(
+    autojump_clock: None, shared: InMemory
+) -> None:
+    """Durable on one disk, and visible nowhere: acknowledged when the standby has it."""
+    async with shared.life() as store:
+        shared.database.standby_receives(False)
+        receipt = store.write(new_run("k")[1])
+        await trio.sleep(5)
+        assert (receipt.durable, await told(store)) == (False, [])
+        shared.database.standby_receives(True)
+        await receipt.wait()
+        assert runs_of(await told(store)) == ["Rk", "Rk"]
+
+
+@pytest.mark.parametrize("restarts", [False, True])
+async def test_what_can_be_seen_is_told_when_it_lasts(
+    autojump_clock: None, shared: InMemory, restarts: bool
+) -> None:
+    """Its session ended, or the server started anew, while it waited for the standby: everybody
+    could see it, and a fail-over takes it away. It is written again then, and told once."""
+    database = shared.database
+    async with shared.life() as store:
+        await store.write(new_run("a")[1]).wait()
+        database.standby_receives(False)
+        receipt = store.write(new_run("b")[1])
+        await trio.sleep(1)
+        assert database.primary.end().seq == 2
+        database.restart() if restarts else database.primary.end_sessions()
+        await trio.sleep(5)
+        assert database.primary.end().seq == 4, "it can be seen"
+        assert (receipt.durable, await told_or_nothing(store)) == (False, [])
+        database.fail_over()
+        database.old[-1].end_sessions()
+        await receipt.wait()
+        assert database.primary.end().seq == 4
+        assert runs_of(await told(store)) == ["Ra", "Ra", "Rb", "Rb"]
+
+
+async def told_or_nothing(store: TableStore) -> list[tuple[int, str]]:
+    """What is told within a while."""
+    with trio.move_on_after(5):
+        return (await told(store))[2:]
+    return []
+
+
+async def test_the_old_primary_is_not_believed(autojump_clock: None, shared: InMemory) -> None:
+    """It lives on with the rows of before, in the name of the same owner. What is read there is no
+    answer, nor that there is no run."""
+    database = shared.database
+    async with shared.life() as store:
+        run, write = new_run("k")
+        await store.write(write).wait()
+        await store.writer.wait_rows()
+        await store.write(new_run("behind")[1]).wait()  # with it the standby has the rows
+        database.fail_over()
+        store.write(started(run, 1))
+        await store.write(answered(run, 2)).wait()
+        await store.write(new_run("new")[1]).wait()
+        await store.writer.wait_rows()
+        database.to_come.append(Trouble.STRAY)
+        assert await recorded(store, run.id) == as_recorded(run)
+        database.to_come.append(Trouble.STRAY)
+        with pytest.raises(Refused, match="did not answer as it should"):
+            store.find_run("shop", "w", "new")
+        assert store.find_run("shop", "w", "new") == "Rnew"
+
+
+async def test_nothing_is_written_to_the_old_primary(
+    autojump_clock: None, shared: InMemory
+) -> None:
+    """Nobody has what is written there: it is not acknowledged, and written where it lasts."""
+    database = shared.database
+    async with shared.life() as store:
+        await store.write(new_run("a")[1]).wait()
+        database.fail_over()
+        database.to_come.append(Trouble.STRAY)
+        receipt = store.write(new_run("b")[1])
+        await trio.sleep(5)
+        assert not receipt.durable
+        database.old[-1].end_sessions()
+        await receipt.wait()
+        assert runs_of(await told(store)) == ["Ra", "Ra", "Rb", "Rb"]
+    assert database.primary.end().seq == 4
+
+
+async def test_who_has_lost_the_database_writes_nothing(
+    autojump_clock: None, shared: InMemory
+) -> None:
+    """Another engine has taken it: the first one ends at its next statement, and what it had not
+    recorded is nowhere."""
+    async with ending(shared, "taken by another engine") as first:
+        await first.write(new_run("a")[1]).wait()
+        async with shared.life() as second:
+            await second.write(new_run("b")[1]).wait()
+            assert second.epoch > first.epoch
+            assert not await first.write(new_run("c")[1]).wait_unless_away()
+            assert runs_of(await told(second)) == ["Ra", "Ra", "Rb", "Rb"]
+
+
+async def test_lost_history_ends_the_engine(autojump_clock: None, shared: InMemory) -> None:
+    """A standby that lacked what was acknowledged took over: the engine goes on with nothing that
+    it cannot explain, and the next start with what there is."""
+    async with ending(shared, "ends with event 2, and event 4 was acknowledged") as store:
+        await store.write(new_run("a")[1]).wait()
+        await store.write(new_run("b")[1]).wait()
+        shared.database.fail_over(lacks=1)
+        store.write(new_run("c")[1])
+    async with shared.life() as store:
+        assert runs_of(await told(store)) == ["Ra", "Ra"]
+        await store.write(new_run("d")[1]).wait()
+        assert runs_of(await told(store)) == ["Ra", "Ra", "Rd", "Rd"]
+
+
+async def test_lost_rows_are_made_of_the_journal(autojump_clock: None, shared: InMemory) -> None:
+    """Rows wait for no disk: a server that starts anew may have lost them, and no event. Nobody is
+    told that a run is not there; the next start makes its rows."""
+    run, write = new_run("k")
+    async with ending(shared, "has lost rows that it had, but no event") as store:
+        await store.write(write).wait()
+        await store.write(started(run, 1)).wait()
+        await store.writer.wait_rows()
+        shared.database.restart()
+        with trio.move_on_after(5) as waited:
+            await store.load_runs([run.id], 0)
+        assert waited.cancelled_caught
+    async with shared.life() as store:
+        assert await recorded(store, run.id) == as_recorded(run)
