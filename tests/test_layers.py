@@ -169,6 +169,7 @@ ROWS = (
     ),
     row("engine.parts", "engine.* msgspec trio"),
     row("engine.main", "engine.* msgspec quart_trio trio"),
+    row("engine.testing", "engine.* trio"),
     row("engine.offline", "engine.* msgspec trio"),
     # -- those who talk to an engine
     row(

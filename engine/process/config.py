@@ -281,18 +281,23 @@ class Config(Struct, frozen=True, kw_only=True):
     )] = 5_000  # fmt: skip
 
 
-def load(flags: Mapping[str, Any], environ: Mapping[str, str], file: Path | None = None) -> Config:
+def load(
+    flags: Mapping[str, Any],
+    environ: Mapping[str, str],
+    file: Path | None = None,
+    spelled: Callable[[str], str] = lambda name: f"--{name.replace('_', '-')}",
+) -> Config:
     """Read the configuration. `file` None: `atomic.toml` in the working directory, if it is there.
 
-    `flags` are named like the fields; those that are None were not given. Environment variables of
-    the prefix that resemble no setting are left alone: other programs use it too. Raises
-    ConfigError.
+    `flags` are named like the fields, and as `spelled` for people; those that are None were not
+    given. Environment variables of the prefix that resemble no setting are left alone: other
+    programs use it too. Raises ConfigError.
     """
     values = _from_file(file)
     values.update(_from_environment(environ))
     for name, value in flags.items():
         if value is not None:
-            place = f"--{name.replace('_', '-')}"
+            place = spelled(name)
             _known(name, place)
             values[name] = _converted(name, value, place, strict=False)
     config = Config(**values)

@@ -25,6 +25,7 @@ from engine.client import (
     answer_of,
     pass_on,
 )
+from engine.testing import running_engine
 from engine.wire import ActionAnswer, RunPage, RunRow, RunTree, StepRow
 
 URL = "http://127.0.0.1:9000/workflows/userCreation"
@@ -120,3 +121,8 @@ def a_script() -> None:
             print("post again:", error)
         except AtomicError as error:
             print(error)
+
+
+def a_test() -> None:
+    with running_engine(in_flight_max=10) as engine, Client(engine.url) as atomic:
+        assert_type(atomic.submit("createUser", url=URL, key="key-1"), Outcome)
