@@ -10,6 +10,7 @@ which differ from attempt to attempt, say no more.
 from __future__ import annotations
 
 import hashlib
+from functools import lru_cache
 from urllib.parse import urlsplit
 
 from msgspec import Struct
@@ -17,9 +18,14 @@ from msgspec import Struct
 from engine.core.below import as_it_failed
 from engine.core.failure import Failure, FailureKind
 from engine.core.model import PauseReason, Run, Step, StepState
-from engine.core.text.pattern import pattern_of, without_particulars
+from engine.core.text import pattern
+from engine.core.text.pattern import without_particulars
 
 CAUSE_HEX_DIGITS = 8
+REASONS_KEPT_MAX = 1_000
+"""Of so many reasons the pattern is kept: lists tell the same ones again and again, and one takes
+up to 0.3 ms."""
+pattern_of = lru_cache(maxsize=REASONS_KEPT_MAX)(pattern.pattern_of)
 
 
 class Stuck(Struct, frozen=True):

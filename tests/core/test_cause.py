@@ -6,7 +6,16 @@ import json
 
 import pytest
 
-from engine.core.cause import CAUSE_HEX_DIGITS, Stuck, cause_id, stuck, what_happened
+from engine.core.cause import (
+    CAUSE_HEX_DIGITS,
+    REASONS_KEPT_MAX,
+    Stuck,
+    cause_id,
+    pattern_of,
+    pattern_of_cause,
+    stuck,
+    what_happened,
+)
 from engine.core.model import PauseReason, StepState
 from engine.core.outcome import Answered, CallError, Outcome, Unanswered
 from engine.core.retry import OnExhausted, RetryPolicy
@@ -264,3 +273,13 @@ def test_what_is_another_cause(other: tuple[str, str, str, str]) -> None:
 def test_what_happened(status: int | None, error: str | None, what: str) -> None:
     """The status that was answered, or the kind of what kept it from coming, without its words."""
     assert what_happened(status, error) == what
+
+
+def test_the_pattern_of_a_reason_is_found_once() -> None:
+    """Lists tell the same reasons again and again. Of how many it is kept has a bound."""
+    pattern_of.cache_clear()
+    for _ in range(3):
+        found = pattern_of_cause(None, 404, None, "order 17 not found")
+        assert found == "order * not found"
+    told = pattern_of.cache_info()
+    assert (told.misses, told.hits, told.maxsize) == (1, 2, REASONS_KEPT_MAX)
