@@ -105,7 +105,7 @@ FIXED = (
     LimitTold("holds (1,000)", "Release some.", Problem.NOT_POSSIBLE),
     LimitTold("notes (20 of a run, 20 of a cause)", "Of a cause take some back.",
               Problem.NOT_POSSIBLE),
-    LimitTold("causes (1,000 with notes)", "Take some notes back.", Problem.NOT_POSSIBLE),
+    LimitTold("causes (1,000 with notes or dismissals)", "Take some back.", Problem.NOT_POSSIBLE),
     LimitTold("limits set at run time (10,000)", "`atomic limits reset` some.",
               Problem.NOT_POSSIBLE),
     LimitTold("an address of 2,048 bytes", "Mend the request: it is seldom meant.",

@@ -1,5 +1,5 @@
-"""`atomic status`, `holds`, `causes`, `show`, `ui`: the engine, what needs a person (and notes of
-that), and runs."""
+"""`atomic status`, `holds`, `causes`, `show`, `ui`: the engine, what needs a person (and what is
+said of that), and runs."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from engine.cli.options import (
     json_option,
     run_name,
 )
-from engine.cli.show.causes import cause_lines
+from engine.cli.show.causes import cause_lines, dismissal_text, dismissed_text
 from engine.cli.show.lists import status_lines
 from engine.cli.show.text import count_text, echo_json, safe, to_terminal
 from engine.cli.show.tree import hold_text, note_text, run_tree_lines
@@ -82,10 +82,11 @@ def holds(engine: str, as_json: bool) -> None:
 
 
 @click.group(invoke_without_command=True)
+@click.option("--dismissed", is_flag=True, help="Also those that were dismissed.")
 @engine_option
 @json_option
 @click.pass_context
-def causes(ctx: click.Context, engine: str, as_json: bool) -> None:
+def causes(ctx: click.Context, dismissed: bool, engine: str, as_json: bool) -> None:
     """List why runs need a person, what most need it for first.
 
     `atomic runs --filter cause:ID` has the runs of one.
@@ -93,14 +94,16 @@ def causes(ctx: click.Context, engine: str, as_json: bool) -> None:
     if ctx.invoked_subcommand is not None:
         return
     with client_of(engine) as client:
-        found = client.operate.causes()
+        found = client.operate.causes(dismissed=dismissed)
     if as_json:
         echo_json(found)
         return
     if found.causes:
         click.echo("\n".join(cause_lines(found.causes)))
     click.echo(
-        f"{count_text(found.runs, 'run')}, {count_text(len(found.causes), 'cause')}", err=True
+        f"{count_text(found.runs, 'run')}, {count_text(len(found.causes), 'cause')}"
+        f"{dismissed_text(found, listed=dismissed)}",
+        err=True,
     )
 
 
@@ -128,6 +131,37 @@ def unnote(cause: str, number: int, engine: str, actor: str, as_json: bool) -> N
     with client_of(engine, actor=actor) as client:
         taken = client.operate.take_note_back(cause, number)
     echo_json(taken) if as_json else click.echo(f"taken back: {note_text(taken)}")
+
+
+@causes.command("dismiss")
+@click.argument("cause")
+@click.option("--reason", required=True, help="Why it needs nobody, at most 1,024 bytes.")
+@engine_option
+@actor_option
+@json_option
+def dismiss_cause(cause: str, reason: str, engine: str, actor: str, as_json: bool) -> None:
+    """Take a cause off the list until it comes again.
+
+    `atomic causes --dismissed` has it still.
+    """
+    with client_of(engine, actor=actor) as client:
+        done = client.operate.dismiss_cause(cause, reason)
+    echo_json(done) if as_json else click.echo(dismissal_text(done))
+
+
+@causes.command("undismiss")
+@click.argument("cause")
+@engine_option
+@actor_option
+@json_option
+def undismiss_cause(cause: str, engine: str, actor: str, as_json: bool) -> None:
+    """Put a dismissed cause back on the list."""
+    with client_of(engine, actor=actor) as client:
+        taken = client.operate.undismiss_cause(cause)
+    if as_json:
+        echo_json(taken)
+    else:
+        click.echo(f"back on the list: {dismissal_text(taken)}")
 
 
 @click.command()

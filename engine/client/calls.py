@@ -230,12 +230,29 @@ def hold_call(request: wire.HoldRequest, actor: str | None) -> Call:
 
 def note_call(cause: str, text: str, actor: str | None) -> Call:
     """Write a note of a cause. It is not made again once it may have arrived: twice is two."""
-    return _call(routes.CAUSE_NOTE, cause)(headers=_headers(actor), members={"text": text})
+    made = _call(routes.CAUSE_NOTE, cause)
+    return made(headers=_headers(actor), members={"text": text}, repeatable=False)
 
 
 def unnote_call(cause: str, number: int, actor: str | None) -> Call:
     """Take one back. Not again once it may have arrived: another has its number then."""
-    return _call(routes.CAUSE_UNNOTE, cause, str(number))(headers=_headers(actor), members={})
+    made = _call(routes.CAUSE_UNNOTE, cause, str(number))
+    return made(headers=_headers(actor), members={}, repeatable=False)
+
+
+def dismiss_call(cause: str, reason: str, last_at: str | None, actor: str | None) -> Call:
+    """Dismiss a cause. Not again once it may have arrived: what has come since would be dismissed
+    too."""
+    seen = {} if last_at is None else {"lastAt": last_at}
+    members = {"reason": reason, **seen}
+    made = _call(routes.CAUSE_DISMISS, cause)
+    return made(headers=_headers(actor), members=members, repeatable=False)
+
+
+def undismiss_call(cause: str, actor: str | None) -> Call:
+    """Put it back. Not again once it may have arrived: it is not dismissed then."""
+    made = _call(routes.CAUSE_UNDISMISS, cause)
+    return made(headers=_headers(actor), members={}, repeatable=False)
 
 
 def release_call(request: wire.ReleaseRequest, actor: str | None) -> Call:

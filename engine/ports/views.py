@@ -205,6 +205,14 @@ class CauseRecord(Struct, frozen=True):
     """Of it are the pattern and the reason that are shown."""
 
 
+class StuckOf(Struct, frozen=True):
+    """How many runs need a person for one cause."""
+
+    runs: int
+    last_at: int
+    """When the latest of them got stuck."""
+
+
 class RetryRecord(Struct, frozen=True):
     """A step whose next attempt has a time."""
 
@@ -351,11 +359,21 @@ class Views(Protocol):
     async def client_counts(self, client: str) -> dict[str, int]:
         """Runs of a client by state, each counted up to a bound."""
 
-    async def client_summary(self, client: str, now: int) -> ClientSummary:
-        """What else is counted of it."""
+    async def client_summary(self, client: str, now: int, stuck_beside: int = 0) -> ClientSummary:
+        """What else is counted of it. So many of the runs that need a person are counted beside
+        those that the bound is for."""
 
-    async def causes(self, new_since: int, only: str | None = None) -> list[CauseRecord]:
-        """Why runs need a person, what most need it for first; `only`: runs of this client."""
+    async def causes(
+        self, new_since: int, only: str | None = None, but: Iterable[str] = ()
+    ) -> list[CauseRecord]:
+        """Why runs need a person, what most need it for first; `only`: runs of this client; `but`:
+        none of these causes."""
+
+    async def stuck_of(
+        self, causes: Iterable[str], only: str | None = None, *, as_of_now: bool = True
+    ) -> dict[str, StuckOf]:
+        """How many runs need a person for each of these causes, if any do; `only`: runs of this
+        client. Not `as_of_now`: it may be as old as what else is counted."""
 
     async def known_causes(self, among: Iterable[str] | None = None) -> frozenset[str]:
         """Causes for which runs need a person: some 10,000, or all of those `among`."""

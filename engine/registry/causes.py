@@ -1,13 +1,16 @@
-"""What people say of a cause: notes.
+"""What people say of a cause: notes, and that it is dismissed until it comes again.
 
 A cause is no record of its own: it is what runs have in common. So what is said of it is
 registered, for who sees all runs and for who sees those of one client apart: neither learns of the
 other's.
+
+A dismissal keeps when the latest run of the cause had got stuck, as it was seen. It has come again
+when a run got stuck later, so nothing is written when it does.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 
 import msgspec
 import trio
@@ -27,10 +30,25 @@ Known = Callable[[Iterable[str]], Awaitable[frozenset[str]]]
 """Those of these causes for which runs need a person."""
 
 
+class Dismissal(Struct, frozen=True, array_like=True):
+    """That a cause needs nobody until it comes again."""
+
+    at: int
+    actor: str
+    reason: str
+    last_at: int
+    """When the latest of its runs had got stuck."""
+
+    def came_again(self, last_at: int) -> bool:
+        """Whether it has, if the latest of its runs got stuck then."""
+        return last_at > self.last_at
+
+
 class Said(Struct, frozen=True, rename="camel", omit_defaults=True):
     """What is said of one cause."""
 
     notes: tuple[Note, ...] = ()
+    dismissal: Dismissal | None = None
 
 
 NOTHING = Said()
@@ -46,14 +64,20 @@ class SaidOfCauses:
         self._store, self._now, self._known = store, now, known
         self._changing = trio.Lock()
         self._said: dict[Key, Said] = {}
+        self._dismissals: dict[str | None, dict[str, Dismissal]] = {}
+        """The same by whose they are: the status asks each second."""
         for entry in sorted(store.registered, key=lambda it: it.at):
             if entry.kind == KIND_CAUSE and entry.value is not None:
                 cause, _, client = entry.name.partition("/")
-                self._said[cause, client or None] = _decode(entry.value)
+                self._keep(cause, client or None, _decode(entry.value))
 
     def notes_of(self, cause: str, client: str | None) -> tuple[Note, ...]:
         """Its notes, for who sees the runs of this client, or (None) all."""
         return self._of(cause, client).notes
+
+    def dismissals(self, client: str | None) -> Mapping[str, Dismissal]:
+        """The causes that are dismissed for them, also those that have come again."""
+        return self._dismissals.get(client, {})
 
     async def note(self, cause: str, client: str | None, text: str, actor: Actor) -> Note:
         """Write a note of it, durably. Raises Refused."""
@@ -76,6 +100,27 @@ class SaidOfCauses:
             await self._put(cause, client, replace(said, notes=left), actor)
         return said.notes[number - 1]
 
+    async def dismiss(
+        self, cause: str, client: str | None, reason: str, last_at: int, actor: Actor
+    ) -> Dismissal:
+        """Dismiss it until a run gets stuck for it after `last_at`, durably; a dismissal takes the
+        place of the one before. Raises Refused."""
+        said_why = check_note(reason, "reason", "A dismissal")
+        dismissal = Dismissal(self._now(), actor.name, said_why, last_at)
+        async with self._changing:
+            said = replace(self._of(cause, client), dismissal=dismissal)
+            await self._put(cause, client, said, actor)
+        return dismissal
+
+    async def undismiss(self, cause: str, client: str | None, actor: Actor) -> Dismissal:
+        """Take its dismissal back, durably. Raises Refused."""
+        async with self._changing:
+            said = self._of(cause, client)
+            if said.dismissal is None:
+                raise Refused(Problem.NOT_FOUND, "The cause is not dismissed.")
+            await self._put(cause, client, replace(said, dismissal=None), actor)
+        return said.dismissal
+
     def _of(self, cause: str, client: str | None) -> Said:
         return self._said.get((cause, client), NOTHING)
 
@@ -89,9 +134,16 @@ class SaidOfCauses:
         value = None if said == NOTHING else msgspec.json.encode(said)
         entry = Registered(KIND_CAUSE, name, value, self._now(), actor.name)
         await self._store.register(entry).wait()
+        self._keep(cause, client, said)
+
+    def _keep(self, cause: str, client: str | None, said: Said) -> None:
         self._said.pop((cause, client), None)
-        if value is not None:
+        if said != NOTHING:
             self._said[cause, client] = said  # the latest stands last
+        dismissals = self._dismissals.setdefault(client, {})
+        dismissals.pop(cause, None)
+        if said.dismissal is not None:
+            dismissals[cause] = said.dismissal
 
     async def _make_room(self, client: str | None, actor: Actor) -> None:
         causes = [cause for cause, whose in self._said if whose == client]

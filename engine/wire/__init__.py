@@ -19,6 +19,7 @@ from engine.core.outcome import CallError
 from engine.core.retry import RetryPolicy
 from engine.core.rules.action import BEYOND_A_JOB, FITS, Action
 from engine.core.rules.hold import EVERYTHING, RATE_PER_S_MAX, HoldKind, names_of_host
+from engine.core.rules.note import NOTE_BYTES_MAX
 from engine.core.text.json_text import StandIns, declares_json, json_fault
 from engine.wire.alerts import AlertFailed, AlertsStatus, AlertTest
 from engine.wire.backup import BackupProgress, BackupRequest, BackupRow, BackupStatus
@@ -33,6 +34,7 @@ from engine.wire.operate import (
     BulkAnswer,
     BulkList,
     BulkRequest,
+    DismissRequest,
     FailedRuns,
     HoldList,
     HoldRequest,
@@ -70,6 +72,7 @@ from engine.wire.view import (
     AttemptRow,
     CauseList,
     CauseRow,
+    DismissalRow,
     DueBucket,
     GenerationRow,
     HoldRow,
@@ -102,6 +105,7 @@ __all__ = [
     "FITS",
     "IS_WORDS",
     "NAMES_NOT_FREE",
+    "NOTE_BYTES_MAX",
     "PRINTABLE",
     "PROBLEMS",
     "RATE_PER_S_MAX",
@@ -128,6 +132,8 @@ __all__ = [
     "CauseRow",
     "ClientUse",
     "DelayBy",
+    "DismissRequest",
+    "DismissalRow",
     "DueBucket",
     "EngineError",
     "Event",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Annotated
 
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType, field
@@ -114,6 +115,15 @@ class NoteRequest(Struct, frozen=True, forbid_unknown_fields=True):
 
     text: Annotated[str, Meta(min_length=1, max_length=NOTE_BYTES_MAX)]
     """At most 1,024 bytes of UTF-8."""
+
+
+class DismissRequest(Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
+    """The body of `POST /api/v1/causes/{cause}/dismiss`."""
+
+    reason: Annotated[str, Meta(min_length=1, max_length=NOTE_BYTES_MAX)]
+    """Why it needs nobody: at most 1,024 bytes of UTF-8."""
+    last_at: Annotated[datetime, Meta(tz=True)] | None = None
+    """`lastAt` of the cause as it was seen: it comes again with what is later. None: as it is."""
 
 
 class BulkRequest(Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):

@@ -40,6 +40,7 @@ from engine.wire.operate import (
     BulkAnswer,
     BulkList,
     BulkRequest,
+    DismissRequest,
     HoldList,
     HoldRequest,
     NoteRequest,
@@ -48,11 +49,22 @@ from engine.wire.operate import (
 from engine.wire.retention import PruneAnswer, PruneRequest
 from engine.wire.status import PageLink, WhoAmI
 from engine.wire.submit import OutcomeAnswer, Submission
-from engine.wire.view import CauseList, HoldRow, NoteRow, RetryPage, RunPage, RunTree, StepRow
+from engine.wire.view import (
+    CauseList,
+    DismissalRow,
+    HoldRow,
+    NoteRow,
+    RetryPage,
+    RunPage,
+    RunTree,
+    StepRow,
+)
 
 T_co = TypeVar("T_co", covariant=True)
 WHOLE = "whole"
 """Of a body: also what its client hides. For the role `admin`, and kept in the audit."""
+DISMISSED = "dismissed"
+"""Of causes: also those that were dismissed and have not come again."""
 
 
 class Route(Struct, Generic[T_co], frozen=True):
@@ -95,11 +107,18 @@ RUNS = Route("GET", "/api/v1/runs", Role.READ, RunPage, "Runs, newest first.",
 RUN = Route("GET", "/api/v1/runs/{id}", Role.READ, RunTree, "A run and its steps.")
 ACT = Route("POST", "/api/v1/runs/{id}/actions", Role.OPERATE, ActionAnswer,
             "Carry out an operator's action.", body=ActionRequest, act="action")
-CAUSES = Route("GET", "/api/v1/causes", Role.READ, CauseList, "Why runs need a person.")
+CAUSES = Route("GET", "/api/v1/causes", Role.READ, CauseList, "Why runs need a person.",
+               (DISMISSED,))
 CAUSE_NOTE = Route("POST", "/api/v1/causes/{cause}/notes", Role.OPERATE, NoteRow,
                    "Write a note of a cause.", body=NoteRequest, act="causes note")
 CAUSE_UNNOTE = Route("POST", "/api/v1/causes/{cause}/notes/{number}/remove", Role.OPERATE, NoteRow,
                      "Take a note of a cause back.", body=NoMembers, act="causes unnote")
+CAUSE_DISMISS = Route("POST", "/api/v1/causes/{cause}/dismiss", Role.OPERATE, DismissalRow,
+                      "Dismiss a cause until it comes again.", body=DismissRequest,
+                      act="causes dismiss")
+CAUSE_UNDISMISS = Route("POST", "/api/v1/causes/{cause}/undismiss", Role.OPERATE, DismissalRow,
+                        "Put a dismissed cause back on the list.", body=NoMembers,
+                        act="causes undismiss")
 RETRIES = Route("GET", "/api/v1/retries", Role.READ, RetryPage, "What is tried next, by time.",
                 ("q", "cursor", "limit"))
 BULK = Route("POST", "/api/v1/bulk", Role.OPERATE, BulkAnswer,
@@ -202,7 +221,7 @@ UI_LAST_ANSWER = Route("GET", "/ui/steps/{id}/response", Role.OPERATE, bytes,
                        "What came of a step.", ("file",))
 UI_ANSWER = Route("GET", "/ui/steps/{id}/attempts/{number}/response", Role.OPERATE, bytes,
                   "An attempt's answer.", ("file",))
-UI_STUCK = Route("GET", "/ui/stuck", Role.READ, bytes, "What needs a person.")
+UI_STUCK = Route("GET", "/ui/stuck", Role.READ, bytes, "What needs a person.", (DISMISSED,))
 UI_JOBS = Route("GET", "/ui/jobs", Role.READ, bytes, "Bulk jobs.", ("cursor",))
 UI_JOB = Route("GET", "/ui/jobs/{id}", Role.READ, bytes, "A bulk job.")
 UI_LOGIN = Route("GET", "/ui/login", None, bytes, "Where a token is given.", ("next", "code"))

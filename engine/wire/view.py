@@ -227,6 +227,16 @@ class RunTree(Struct, frozen=True, rename="camel"):
     """In their order."""
 
 
+class DismissalRow(Struct, frozen=True, rename="camel"):
+    """That a person dismissed a cause until it comes again."""
+
+    at: str
+    actor: str
+    reason: str
+    came_again: bool
+    """A run got stuck for it since: it needs a person again."""
+
+
 class CauseRow(Struct, frozen=True, rename="camel"):
     """Runs that need a person for the same reason."""
 
@@ -247,6 +257,9 @@ class CauseRow(Struct, frozen=True, rename="camel"):
     the same by what happened, and not by the words of it."""
     notes: tuple[NoteRow, ...] = ()
     """In their order; the first has the number 1."""
+    dismissal: DismissalRow | None = None
+    """The latest. A cause that was dismissed and has not come again is listed when that is asked
+    for."""
 
 
 class CauseList(Struct, frozen=True, rename="camel"):
@@ -254,8 +267,12 @@ class CauseList(Struct, frozen=True, rename="camel"):
 
     causes: tuple[CauseRow, ...]
     runs: int
-    """In all."""
+    """In all that are listed."""
     new_within_ms: int
+    dismissed_causes: int = 0
+    """Dismissed, and not come again."""
+    dismissed_runs: int = 0
+    """Of these."""
 
 
 class RetryRow(Struct, frozen=True, rename="camel"):

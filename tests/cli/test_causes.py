@@ -76,3 +76,48 @@ def test_as_json(atomic: Atomic):
     """As it was answered."""
     (told,) = json.loads(atomic("causes", "--json", answers=[found(CAUSE)]).stdout)["causes"]
     assert CAUSE.items() <= (told | {"at": AT, "reason": CAUSE["reason"]}).items()
+
+
+DISMISSED = {
+    "at": "2026-11-23T12:00:20.000Z", "actor": "ana", "reason": "ticket\x1b 4711",
+    "cameAgain": False,
+}  # fmt: skip
+TOLD = "dismissed 2026-11-23 12:00:20Z by ana: ticket\\u001b 4711"
+AGAIN = "came again after ana dismissed it 2026-11-23 12:00:20Z: ticket\\u001b 4711"
+
+
+def test_what_is_dismissed_is_counted_and_what_came_again_is_called_so(
+    atomic: Atomic, engine: FakeEngine
+):
+    """How to see the others stands there, and they are asked for."""
+    again = CAUSE | {"dismissal": DISMISSED | {"cameAgain": True}, "pattern": None}
+    hidden = {"causes": [again], "runs": 1_060, "newWithinMs": 300_000, "dismissedCauses": 1,
+              "dismissedRuns": 2}  # fmt: skip
+    told = atomic("causes", answers=[answer(hidden)]).output.splitlines()
+    assert told[2:] == [
+        f"    {AGAIN}",
+        "1,060 runs, 1 cause; dismissed: 2 runs, 1 cause (--dismissed lists them too)",
+    ]
+    assert not engine.requests[-1].url.params
+    listed = hidden | {"causes": [again, CAUSE | {"dismissal": DISMISSED}]}
+    told = atomic("causes", "--dismissed", answers=[answer(listed)]).output.splitlines()
+    assert told[-2:] == [
+        f"    {TOLD}", "1,060 runs, 2 causes; of these dismissed: 2 runs, 1 cause",
+    ]  # fmt: skip
+    assert dict(engine.requests[-1].url.params) == {"dismissed": "true"}
+
+
+def test_a_cause_is_dismissed_and_put_back(atomic: Atomic, engine: FakeEngine):
+    """By whom, why; what came meanwhile is said."""
+    of = ("92d9401c", "--reason", "so", "--as", "ana")
+    assert atomic("causes", "dismiss", *of, answers=[answer(DISMISSED)]).output == f"{TOLD}\n"
+    asked = engine.requests[-1]
+    assert (asked.url.path, json.loads(asked.content)) == (
+        "/api/v1/causes/92d9401c/dismiss", {"reason": "so"},
+    )  # fmt: skip
+    assert asked.headers["atomic-actor"] == "ana"
+    again = answer(DISMISSED | {"cameAgain": True})
+    assert atomic("causes", "dismiss", *of, answers=[again]).output == f"{AGAIN}\n"
+    taken = atomic("causes", "undismiss", "92d9401c", answers=[answer(DISMISSED)])
+    assert taken.output == f"back on the list: {TOLD}\n"
+    assert engine.requests[-1].url.path == "/api/v1/causes/92d9401c/undismiss"

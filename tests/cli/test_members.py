@@ -37,6 +37,7 @@ WITH_ALL: dict[str, tuple[str, ...]] = {
     "skip": ("01A", "--step", "index", *ACT),
     "dismiss": ("01A", *ACT), "undismiss": ("01A", *ACT), "retarget": ("01A", *MOVE, *ACT),
     "note": ("01A", "--text", "so"), "causes note": ("0a1b2c3d", "--text", "so", "--as", "ada"),
+    "causes dismiss": ("0a1b2c3d", "--reason", "so", "--as", "ada"),
     "hold": ("client", "shop", "--reason", "so", "--as", "ada"),
     "release": ("client", "shop", "--rate", "3", "--as", "ada"),
     "bulk list": ("--limit", "9"), "bulk retry": ("--first", "2", *BULK),
@@ -58,8 +59,8 @@ WITH_ALL: dict[str, tuple[str, ...]] = {
 }  # fmt: skip
 """Each command that passes options on, with all that it passes on."""
 PASS_NOTHING_ON = {
-    "outcome", "whoami", "ui", "causes", "causes unnote", "status", "show", "holds", "doctor",
-    "restore", "bulk show",
+    "outcome", "whoami", "ui", "causes", "causes unnote", "causes undismiss", "status", "show",
+    "holds", "doctor", "restore", "bulk show",
     "bulk abort", "bulk follow", "client disable", "client enable", "client rm", "client ls",
     "client secret add",
     "token rm", "token ls", "limits", "limits reset", "alerts", "alerts test",

@@ -110,6 +110,48 @@ async def test_holds_are_asked_for_and_released() -> None:
         await operate.hold("planet", "earth")
 
 
+NOTE = {"at": "t", "actor": "ada", "text": "so"}
+DISMISSAL = {"at": "t", "actor": "ada", "reason": "so", "cameAgain": False}
+
+
+async def test_causes_are_noted_and_dismissed() -> None:
+    """With what was seen, if that is told. Listed with those that are dismissed when asked."""
+    causes = {"causes": [], "runs": 0, "newWithinMs": 1, "dismissedCauses": 2, "dismissedRuns": 3}
+    engine = FakeEngine(*map(answer, [NOTE, NOTE, DISMISSAL, DISMISSAL, DISMISSAL, causes, causes]))
+    operate = client(engine, actor="ada").operate
+    assert (await operate.note_cause("0a", "so")).text == "so"
+    assert (await operate.take_note_back("0a", 1)).actor == "ada"
+    assert (await operate.dismiss_cause("0a", "so")).reason == "so"
+    await operate.dismiss_cause("0a", "so", last_at="2026-11-23T12:00:00.000Z")
+    assert not (await operate.undismiss_cause("0a")).came_again
+    assert (await operate.causes(dismissed=True)).dismissed_runs == 3
+    await operate.causes()
+    asked = [json.loads(request.content or b"null") for request in engine.requests]
+    assert asked == [
+        {"text": "so"}, {}, {"reason": "so"},
+        {"reason": "so", "lastAt": "2026-11-23T12:00:00.000Z"}, {}, None, None,
+    ]  # fmt: skip
+    assert [request.url.query for request in engine.requests[-2:]] == [b"dismissed=true", b""]
+
+
+@pytest.mark.parametrize(
+    "say",
+    [
+        lambda operate: operate.note_cause("0a", "so"),
+        lambda operate: operate.take_note_back("0a", 1),
+        lambda operate: operate.dismiss_cause("0a", "so"),
+        lambda operate: operate.undismiss_cause("0a"),
+    ],
+)
+async def test_what_is_said_of_a_cause_is_not_said_again_once_it_may_have_arrived(say: Any) -> None:
+    """A second note would be another, a second removal another's; what came since would be
+    dismissed too."""
+    engine = FakeEngine(httpx.ReadError("reset"))
+    with pytest.raises(NothingKnown, match="not known"):
+        await say(client(engine).operate)
+    assert len(engine.requests) == 1
+
+
 async def test_who_acts_goes_along_with_what_changes_something() -> None:
     """With actions, jobs and their end, of both clients; never with a look."""
     done = {"action": "retry", "dryRun": False, "run": RUN, "step": None, "changed": []}

@@ -64,7 +64,8 @@ def admin(path: str, _as: str = AS_ADMIN, **members: Any) -> Ask:
 
 
 def notes(run: int, cause: int, too_long: str) -> tuple[Ask, ...]:
-    """Notes of a run that failed and was dismissed, and of its cause: right ones and wrong ones."""
+    """Notes of a run that failed and was dismissed, and of its cause: right ones and wrong ones;
+    and the cause is dismissed."""
     of_it = f"POST /api/v1/causes/<cause-{cause}>/notes"
     return (
         act(run, "note"), act(run, "note", "Atomic-Actor: ada", reason="ticket 4711"),
@@ -72,5 +73,21 @@ def notes(run: int, cause: int, too_long: str) -> tuple[Ask, ...]:
         Ask(of_it, {"text": "so"}, ("Atomic-Actor: ada",)), *get("/api/v1/causes"),
         *(Ask(of_it, {"text": text}) for text in (too_long, " ")),
         Ask("POST /api/v1/causes/none/notes", {"text": "so"}),
-        *(Ask(f"{of_it}/{number}/remove", {}) for number in (2, 1)),
+        *(Ask(f"{of_it}/{number}/remove", {}) for number in (2, 1)), *dismissals(cause, too_long),
+    )  # fmt: skip
+
+
+def dismissals(cause: int, too_long: str) -> tuple[Ask, ...]:
+    """A cause is dismissed and put back, rightly and wrongly."""
+    of_it = f"POST /api/v1/causes/<cause-{cause}>"
+    as_ada = ("Atomic-Actor: ada",)
+    return (
+        Ask(f"{of_it}/dismiss", {"reason": "seen", "lastAt": "2026-11-23T00:00:00Z"}, as_ada),
+        *get("/api/v1/causes"), Ask(f"{of_it}/dismiss", {"reason": "ticket 4711"}, as_ada),
+        *get("/api/v1/causes", "/api/v1/causes?dismissed=true", "/api/v1/causes?dismissed=so"),
+        *get("/api/v1/status"),
+        *(Ask(f"{of_it}/dismiss", {"reason": reason}) for reason in (too_long, " ")),
+        Ask(f"{of_it}/dismiss", {"reason": "so", "lastAt": "yesterday"}),
+        Ask("POST /api/v1/causes/none/dismiss", {"reason": "so"}),
+        *(Ask(f"{of_it}/undismiss", {}) for _ in range(2)),
     )  # fmt: skip

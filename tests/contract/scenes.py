@@ -47,14 +47,14 @@ ROUTES = (
     "/api/v1/runs/none/actions", "/api/v1/causes", "/api/v1/retries", "/api/v1/bulk",
     "/api/v1/bulk/none", "/api/v1/bulk/none/abort", "/api/v1/holds", "/api/v1/holds/release",
     "/api/v1/steps/none", "/api/v1/limits", "/api/v1/limits/reset", "/api/v1/audit",
-    "/api/v1/prune", "/api/v1/causes/none/notes", "/api/v1/causes/none/notes/1/remove",
-    "/api/v1/backups", "/api/v1/doctor", "/api/v1/whoami", "/api/v1/alerts/test",
+    "/api/v1/prune", "/api/v1/backups", "/api/v1/doctor", "/api/v1/whoami", "/api/v1/alerts/test",
     "/api/v1/steps/none/outcome", "/api/v1/steps/none/payload", "/api/v1/steps/none/response",
     "/api/v1/steps/none/attempts/1/response", "/api/v1/events", "/api/v1/nothing", "/a/b",
     "/api/v1/clients", "/api/v1/clients/none/targets", "/api/v1/clients/none/redact",
     "/api/v1/clients/none/disable", "/api/v1/clients/none/enable", "/api/v1/clients/none/remove",
     "/api/v1/tokens", "/api/v1/tokens/none/rotate", "/api/v1/tokens/none/remove",
     "/api/v1/clients/none/secrets", "/api/v1/clients/none/secrets/remove",
+    *(f"/api/v1/causes/none/{it}" for it in ("notes", "notes/1/remove", "dismiss", "undismiss")),
 )  # fmt: skip
 NOT_ASKED = (("GET", "/api/v1/events"), ("GET", "/api/v1/doctor"))
 """The stream has scenes of its own; what the doctor says is this machine's."""

@@ -173,6 +173,8 @@ def row(route: Route[Any], name: str) -> Asked:
         routes.ACT: ({}, {"action": "cancel"}, NONE_SUCH), routes.ABORT: ({}, {}, NONE_SUCH),
         routes.CAUSE_NOTE: ({}, {"text": "so"}, NONE_SUCH),
         routes.CAUSE_UNNOTE: ({}, {}, NONE_SUCH),
+        routes.CAUSE_DISMISS: ({}, {"reason": "so"}, NONE_SUCH),
+        routes.CAUSE_UNDISMISS: ({}, {}, NONE_SUCH),
         routes.PROBLEM: ({}, None, NONE_SUCH), routes.PROBLEMS: ({}, None, OWN),
         routes.HEALTH: ({}, None, OWN), routes.READY: ({}, None, OWN),
     }  # fmt: skip

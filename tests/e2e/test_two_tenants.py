@@ -120,8 +120,8 @@ async def test_posts_to_the_other(tmp_path: Path) -> None:
 LISTS = (
     "runs", "runs?client=beta", "runs?workflow=beta-wf", "runs?q=beta", "runs?q=client:beta",
     "runs?q=!client:alpha", "runs?q=is:stuck", "runs?q=error:ill-of-b+client:beta", "runs?limit=1",
-    "runs?status=failed,paused", "runs?sort=submittedAt", "causes", "retries", "retries?limit=1",
-    "retries?q=client:beta", "bulk", "status",
+    "runs?status=failed,paused", "runs?sort=submittedAt", "causes", "causes?dismissed=true",
+    "retries", "retries?limit=1", "retries?q=client:beta", "bulk", "status",
 )  # fmt: skip
 
 

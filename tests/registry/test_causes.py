@@ -13,7 +13,7 @@ from engine.core.rules.note import NOTE_BYTES_MAX, NOTES_MAX
 from engine.ports.receipt import Receipt
 from engine.ports.registry import Registered
 from engine.registry import causes
-from engine.registry.causes import SaidOfCauses
+from engine.registry.causes import Dismissal, SaidOfCauses
 
 ADA, CAUSE = Actor("ada"), "92d9401c"
 
@@ -111,3 +111,47 @@ async def test_of_how_many_causes(monkeypatch: pytest.MonkeyPatch) -> None:
     shelf.known = frozenset({"b"})
     await shelf.opened().note("c", None, "so", ADA)
     assert sorted(shelf.kept) == ["a/shop", "b", "c"]
+
+
+async def test_a_dismissal_is_there_after_a_start_and_until_it_is_taken_back() -> None:
+    """The latest counts; beside notes, which stay."""
+    shelf = Shelf()
+    await shelf.opened().note(CAUSE, None, "so", ADA)
+    await shelf.opened(8).dismiss(CAUSE, None, "known", 50, ADA)
+    await shelf.opened(9).dismiss(CAUSE, None, "ticket 4711", 60, ADA)
+    it = shelf.opened()
+    assert dict(it.dismissals(None)) == {CAUSE: Dismissal(9, "ada", "ticket 4711", 60)}
+    assert (await it.undismiss(CAUSE, None, ADA)).reason == "ticket 4711"
+    assert shelf.opened().dismissals(None) == it.dismissals(None) == {}
+    assert [note.text for note in it.notes_of(CAUSE, None)] == ["so"]
+    with pytest.raises(Refused) as error:
+        await it.undismiss(CAUSE, None, ADA)
+    assert error.value.problem is Problem.NOT_FOUND
+    await it.take_back(CAUSE, None, 1, ADA)
+    assert shelf.kept == {}
+
+
+def test_what_got_stuck_later_has_come_again() -> None:
+    """And nothing that was there when it was seen."""
+    dismissal = Dismissal(9, "ada", "known", 50)
+    assert [dismissal.came_again(at) for at in (49, 50, 51)] == [False, False, True]
+
+
+async def test_each_client_dismisses_for_itself_and_who_sees_all_for_those() -> None:
+    """What one team has seen to, another still has to."""
+    it = Shelf().opened()
+    await it.dismiss(CAUSE, "shop", "known", 50, ADA)
+    assert (set(it.dismissals("shop")), it.dismissals("cafe"), it.dismissals(None)) == (
+        {CAUSE}, {}, {},
+    )  # fmt: skip
+
+
+async def test_how_long_the_reason_of_a_dismissal_is() -> None:
+    """As a note: at the limit it is kept; one beyond, or none, is refused and nothing changes."""
+    it = Shelf().opened()
+    await it.dismiss(CAUSE, None, "ü" * (NOTE_BYTES_MAX // 2), 50, ADA)
+    for reason in ("ü" * (NOTE_BYTES_MAX // 2) + "x", " "):
+        with pytest.raises(Refused) as error:
+            await it.dismiss(CAUSE, None, reason, 60, ADA)
+        assert error.value.members["member"] == "reason"
+    assert it.dismissals(None)[CAUSE].last_at == 50

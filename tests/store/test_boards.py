@@ -17,7 +17,15 @@ from engine.core.cause import Stuck, stuck
 from engine.core.filter import parse
 from engine.core.model import PauseReason, Run, Step, StepState
 from engine.front.show.rows import cause_row
-from engine.ports.views import DueCount, LateFound, LateRuns, RetryQuery, RetryRecord, RunQuery
+from engine.ports.views import (
+    DueCount,
+    LateFound,
+    LateRuns,
+    RetryQuery,
+    RetryRecord,
+    RunQuery,
+    StuckOf,
+)
 from engine.store import rows
 from engine.store.sqlite.readers import SQL
 from engine.store.sqlite.schema import migrations
@@ -401,3 +409,39 @@ async def test_causes_that_are_known(path: Path) -> None:
         (first, *_) = sorted(causes)
         assert await views.known_causes([first, "gone"]) == {first}
         assert await views.known_causes([]) == frozenset()
+
+
+async def test_how_many_are_stuck_for_each_of_some_causes(path: Path) -> None:
+    """Since when the latest is; of what is no cause any more nothing is told."""
+    runs = [failed("01A", 10), failed("01B", 50), failed("01C", 20, 404)]
+    await fill(path, runs)
+    async with store_at(path) as store:
+        views = SqliteViews(store)
+        first, second = await views.causes(0)
+        found = await views.stuck_of([first.cause, "gone"])
+        assert found == {first.cause: StuckOf(2, 50)}
+        assert await views.stuck_of([]) == {}
+        both = await views.stuck_of([first.cause, second.cause], as_of_now=False)
+        assert (len(both), both[second.cause]) == (2, StuckOf(1, 20))
+
+
+async def test_causes_that_are_left_out_take_nobodys_place(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The list is cut when they have gone."""
+    monkeypatch.setattr(boards, "CAUSES_MAX", 2)
+    await fill(path, [failed(f"01{n}", n, 500 + n) for n in range(4)])
+    async with store_at(path) as store:
+        views = SqliteViews(store)
+        hidden = [each.cause for each in await views.causes(0)]
+        left = await views.causes(0, but=hidden)
+        assert [each.latest.id for each in left] == ["011", "010"]
+        (client,) = {each.latest.client for each in left}
+        assert [it.latest.id for it in await views.causes(0, client, hidden)] == ["011", "010"]
+
+
+def test_what_is_stuck_for_a_cause_in_the_tables_and_in_the_tail_is_one() -> None:
+    """The sum, and the latest of both: a cause that came again in the tail has come again."""
+    tables = {"a": StuckOf(2, 50), "b": StuckOf(1, 10)}
+    found = together.stuck_of(tables, {"a": StuckOf(1, 70), "c": StuckOf(1, 5)})
+    assert found == {"a": StuckOf(3, 70), "b": StuckOf(1, 10), "c": StuckOf(1, 5)}

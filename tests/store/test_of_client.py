@@ -13,7 +13,14 @@ from msgspec.structs import replace
 from engine.core.cause import stuck
 from engine.core.filter import parse
 from engine.core.model import OPEN, DelayBy, Run, StepState
-from engine.ports.views import CauseRecord, RetriesFound, RetryQuery, RunQuery, RunsFound
+from engine.ports.views import (
+    CauseRecord,
+    RetriesFound,
+    RetryQuery,
+    RunQuery,
+    RunsFound,
+    StuckOf,
+)
 from engine.store.sqlite.views import filter as filters
 from engine.store.sqlite.views import of_client
 from engine.store.sqlite.views.views import SqliteViews
@@ -126,6 +133,8 @@ async def test_counts_are_the_clients_alone(views: SqliteViews) -> None:
             few = await views.client_summary(client, NOW)
             assert set(few.runs.values()) <= {1, 2, 3}
             assert few.stuck == 3
+            beside = await views.client_summary(client, NOW, stuck_beside=1)
+            assert beside.stuck == 4
             page = await views.runs(RunQuery(only=client, limit=2))
             assert page.total_is_estimate
     nobody = await views.client_summary("nobody", NOW)
@@ -146,7 +155,12 @@ async def test_causes_are_the_clients_alone(views: SqliteViews) -> None:
         }
         assert told(found) == {(k, len(v), min(v), max(v)) for k, v in causes.items()}
         assert {it.latest.client for it in found} == {client}
+        every = await views.stuck_of(causes, client)
+        assert every == {k: StuckOf(len(v), max(v)) for k, v in causes.items()}
+        left_out = {it.cause for it in found[:1]}
+        assert await views.causes(0, client, left_out) == found[1:]
     assert await views.causes(0, "nobody") == []
+    assert await views.stuck_of(causes, "nobody") == {}
 
 
 async def retry_pages(views: SqliteViews, query: RetryQuery) -> list[RetriesFound]:

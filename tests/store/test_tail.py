@@ -152,7 +152,10 @@ async def test_what_one_client_sees_is_whole(autojump_clock, tmp_path: Path) -> 
             for now in (0, 500, 10 * NOW):
                 here = await views.client_summary(client, now)
                 assert here == await after.client_summary(client, now)
-            assert await views.causes(0, client) == await after.causes(0, client)
+            causes = await views.causes(0, client)
+            assert causes == await after.causes(0, client)
+            known = [it.cause for it in causes]
+            assert await views.stuck_of(known, client) == await after.stuck_of(known, client)
             retry = RetryQuery(now=NOW, only=client)
             assert await retry_pages(views, retry) == await retry_pages(after, retry)
 
@@ -164,6 +167,8 @@ async def test_boards_are_whole(autojump_clock, tmp_path: Path) -> None:
             assert await views.causes(since) == await after.causes(since)
         found = [(each.runs, each.latest.id) for each in await views.causes(0)]
         assert found == [(3, "Rf"), (1, "Rx")]
+        known = [each.cause for each in await views.causes(0)]
+        assert await views.stuck_of(known) == await after.stuck_of(known)
         with mock.patch.object(boards, "CHUNK_ROWS", 1):
             for limit in (1, 2, 50):
                 query = RetryQuery(now=NOW, limit=limit)
@@ -225,7 +230,8 @@ async def test_one_fold_serves_an_outage(autojump_clock, path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", sorted({*HOT, "causes", "stuck_count"} - {"journal_from", "large", "packed"})
+    "name",
+    sorted({*HOT, "causes", "stuck_count", "stuck_of"} - {"journal_from", "large", "packed"}),
 )
 async def test_hiding_runs_costs_no_index(path: Path, name: str) -> None:
     """Who reads the file without some runs reads no whole table for it."""

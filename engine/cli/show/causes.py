@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from engine.cli.show.lists import table
-from engine.cli.show.text import clock_text, safe
+from engine.cli.show.text import clock_text, count_text, safe
 from engine.cli.show.tree import answer_facts, note_text
+from engine.shown import said
 
 if TYPE_CHECKING:
-    from engine.wire import CauseRow
+    from engine.wire import CauseList, CauseRow, DismissalRow
 
 
 def cause_lines(causes: tuple[CauseRow, ...]) -> list[str]:
@@ -39,8 +40,26 @@ def _with_more(line: str, it: CauseRow) -> list[str]:
     return [
         line,
         *([f"    all of them: {safe(it.pattern)}"] if differs else []),
+        *([f"    {dismissal_text(it.dismissal)}"] if it.dismissal is not None else []),
         *(f"    {note_text(note)}" for note in it.notes),
     ]
+
+
+def dismissal_text(it: DismissalRow) -> str:
+    """A dismissal in one line, and what came of it."""
+    when, who = clock_text(it.at), safe(it.actor)
+    return said.dismissal_text(when, who, safe(it.reason), came_again=it.came_again)
+
+
+def dismissed_text(found: CauseList, *, listed: bool) -> str:
+    """What to say of those that are dismissed, behind how many causes there are."""
+    if not found.dismissed_causes:
+        return ""
+    runs = count_text(found.dismissed_runs, "run")
+    if listed:
+        return f"; of these dismissed: {runs}, {count_text(found.dismissed_causes, 'cause')}"
+    what = count_text(found.dismissed_causes, "cause")
+    return f"; dismissed: {runs}, {what} (--dismissed lists them too)"
 
 
 def _why(it: CauseRow) -> str:

@@ -18,6 +18,7 @@ from engine.cli.show.text import (
     unicode_terminal,
     until_text,
 )
+from engine.shown import said
 from engine.shown.holds import held_text, hold_name, released_text
 
 if TYPE_CHECKING:  # wire brings msgspec along; `--help` does without
@@ -96,7 +97,7 @@ def hold_text(row: HoldRow) -> str:
 
 def note_text(row: NoteRow) -> str:
     """A note in one line."""
-    return f"note {clock_text(row.at)} by {safe(row.actor)}: {safe(row.text)}"
+    return said.note_text(clock_text(row.at), safe(row.actor), safe(row.text))
 
 
 def _in_columns(rows: list[tuple[str, str | None]]) -> list[str]:

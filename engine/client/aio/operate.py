@@ -16,12 +16,14 @@ from engine.client.calls import (
     action_call,
     body_call,
     bulk_call,
+    dismiss_call,
     given_of,
     hold_call,
     look,
     no_members_call,
     note_call,
     release_call,
+    undismiss_call,
     unnote_call,
     urls_of,
 )
@@ -96,9 +98,11 @@ class AsyncOperations:
         """One step as it stands, with its attempts."""
         return await self._look(routes.STEP, step_id)
 
-    async def causes(self) -> wire.CauseList:
-        """Why runs need a person, what most need it for first."""
-        return await self._look(routes.CAUSES)
+    async def causes(self, *, dismissed: bool = False) -> wire.CauseList:
+        """Why runs need a person, what most need it for first; `dismissed`: also the causes that
+        were dismissed and have not come again."""
+        asked = {routes.DISMISSED: "true"} if dismissed else {}
+        return await self._look(routes.CAUSES, **asked)
 
     async def note_cause(self, cause: str, text: str) -> wire.NoteRow:
         """Write a note of a cause, at most 1,024 bytes of UTF-8. (Of a run: `act(id, "note",
@@ -108,6 +112,19 @@ class AsyncOperations:
     async def take_note_back(self, cause: str, number: int) -> wire.NoteRow:
         """Remove a note of a cause, counted from 1; those behind it move up."""
         return await self._read(routes.CAUSE_UNNOTE, unnote_call(cause, number, self._actor))
+
+    async def dismiss_cause(
+        self, cause: str, reason: str, *, last_at: str | None = None
+    ) -> wire.DismissalRow:
+        """Dismiss a cause until it comes again; the reason is as long as a note at most. `last_at`:
+        its `last_at` as it was seen, so that it has come again with what is later; None: as it is.
+        (A run: `act(id, "dismiss")`.)"""
+        call = dismiss_call(cause, reason, last_at, self._actor)
+        return await self._read(routes.CAUSE_DISMISS, call)
+
+    async def undismiss_cause(self, cause: str) -> wire.DismissalRow:
+        """Put a dismissed cause back on the list."""
+        return await self._read(routes.CAUSE_UNDISMISS, undismiss_call(cause, self._actor))
 
     @async_new_form
     async def retry_page(

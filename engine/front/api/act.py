@@ -1,9 +1,8 @@
-"""What operators do: `POST /api/v1/runs/{id}/actions`, holds, notes of causes. `protocol.md` §5."""
+"""What operators do: `POST /api/v1/runs/{id}/actions`, holds. `protocol.md` §5."""
 
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Callable
 
 import msgspec
@@ -11,10 +10,8 @@ from msgspec import UNSET, Raw, UnsetType
 from msgspec.structs import fields, replace
 
 from engine import wire
-from engine.core.cause import CAUSE_HEX_DIGITS
 from engine.core.errors import Problem, Refused
 from engine.core.events import Actor
-from engine.core.filter import parse
 from engine.core.model import Move
 from engine.core.retarget import read_move
 from engine.core.rules.action import Action, Order
@@ -27,20 +24,18 @@ from engine.front.access.who import Who
 from engine.front.api.context import Front
 from engine.front.api.figures import hold_rows, holds_of, holds_over
 from engine.front.api.read import OPERATORS
-from engine.front.asked import decode_asked, whole_number
+from engine.front.asked import decode_asked
 from engine.front.server.reply import Reply
 from engine.front.show.replies import json_reply, problem_reply
-from engine.front.show.rows import hold_row, named_step, note_row, run_row, step_row
-from engine.ports.views import RunQuery, RunRecord, record_of
+from engine.front.show.rows import hold_row, named_step, run_row, step_row
+from engine.ports.views import RunRecord, record_of
 from engine.process.config import Config
-from engine.runs.limits.refusals import draining, no_such_run, store_unavailable
+from engine.runs.limits.refusals import no_such_run
 from engine.shown.holds import hold_name
 
 _decode = msgspec.json.Decoder(wire.ActionRequest).decode
 _decode_hold = msgspec.json.Decoder(wire.HoldRequest).decode
 _decode_release = msgspec.json.Decoder(wire.ReleaseRequest).decode
-_decode_note = msgspec.json.Decoder(wire.NoteRequest).decode
-_CAUSE = re.compile(f"[0-9a-f]{{{CAUSE_HEX_DIGITS}}}")
 JSON = "application/json"
 SKIPPED = 204
 """RFC 9110 §15.3.5: done, and nothing to say."""
@@ -135,44 +130,6 @@ async def release(front: Front, body: bytes, actor: Actor) -> Reply:
 
 def _hold_reply(front: Front, hold: Hold) -> Reply:
     return json_reply(hold_row(hold, front.engine.holds.waiting.get(hold.key, 0)))
-
-
-async def note_cause(front: Front, who: Who, cause: str, body: bytes, actor: Actor) -> Reply:
-    """`POST /api/v1/causes/{cause}/notes`."""
-    asked = decode_asked(body, _decode_note, "note")
-    _refuse_to_write(front)
-    if not front.said_of_causes.notes_of(cause, who.client):
-        await _check_there_is(front, who, cause)
-    written = await front.said_of_causes.note(cause, who.client, asked.text, actor)
-    return json_reply(note_row(written))
-
-
-async def _check_there_is(front: Front, who: Who, cause: str) -> None:
-    unknown = Refused(Problem.NOT_FOUND, f"No run needs a person for a cause {cause[:80]!r}.")
-    if not _CAUSE.fullmatch(cause):
-        raise unknown
-    its = parse(f"is:stuck cause:{cause}")
-    asked = RunQuery(
-        filter=its, now=front.clock.steady_ms(), limit=1, only=who.client, without_steps=True
-    )
-    if not (await front.views.runs(asked)).runs:
-        raise unknown
-
-
-def _refuse_to_write(front: Front) -> None:
-    if front.engine.draining:
-        raise draining()
-    if (away := front.engine.store.away) is not None:
-        raise store_unavailable(away)
-
-
-async def take_note_back(front: Front, who: Who, cause: str, number: str, actor: Actor) -> Reply:
-    """`POST /api/v1/causes/{cause}/notes/{number}/remove`."""
-    _refuse_to_write(front)
-    place = whole_number(number)
-    return json_reply(
-        note_row(await front.said_of_causes.take_back(cause, who.client, place, actor))
-    )
 
 
 def holds(front: Front, who: Who) -> Reply:

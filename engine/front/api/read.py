@@ -21,6 +21,8 @@ from engine.front.access.own import check_own
 from engine.front.access.who import Who
 from engine.front.admin.alerts import alerts_status
 from engine.front.admin.backup import backup_status
+from engine.front.admin.prune import retention_status
+from engine.front.api.causes import hidden_of
 from engine.front.api.context import Front
 from engine.front.api.figures import (
     bad_file_rows,
@@ -38,13 +40,11 @@ from engine.front.api.figures import (
     with_full,
     with_room,
 )
-from engine.front.api.prune import retention_status
 from engine.front.asked import check_names, page_limit, whole_number
 from engine.front.server.reply import Reply
 from engine.front.show.bodies import raw_body
 from engine.front.show.replies import json_reply
 from engine.front.show.rows import (
-    cause_row,
     move_row,
     note_row,
     retry_row,
@@ -64,8 +64,6 @@ from engine.wire.routes import RETRIES, RUNS, WHOLE
 
 OPERATORS = "/"
 """Whose turn it is to look at bodies, and who has room for them: no client can be called so."""
-NEW_WITHIN_MS = 300_000
-"""Runs that got stuck within so long are told apart."""
 SORTS = {"-submittedAt": True, "submittedAt": False}
 
 
@@ -75,6 +73,7 @@ async def status(front: Front, who: Who) -> wire.Status:
         return await own_status(front, who, who.client)
     now, now_s = front.clock.steady_ms(), trio.current_time()
     summary = await front.views.summary(now)
+    hidden = await hidden_of(front, None)
     due = await front.views.due_counts(now)
     engine = front.engine
     store, places = engine.store, engine.places
@@ -93,7 +92,7 @@ async def status(front: Front, who: Who) -> wire.Status:
         ),
         counts=run_counts(summary.runs),
         rates=msgspec.convert(front.metrics.rates(), wire.Rates),
-        stuck_count=summary.stuck,
+        stuck_count=max(0, summary.stuck - hidden.runs),
         late_count=summary.late,
         timed_count=summary.timed,
         due=tuple(wire.DueBucket(each.up_to_ms, each.attempts) for each in due),
@@ -123,7 +122,8 @@ async def own_status(front: Front, who: Who, client: str) -> wire.Status:
     rest, which tells of the others: rates, hosts, places, memory."""
     now, engine = front.clock.steady_ms(), front.engine
     last_seq = (await front.views.summary(now)).last_seq
-    found = await front.views.client_summary(client, now)
+    hidden = await hidden_of(front, client)
+    found = await front.views.client_summary(client, now, hidden.runs)
     return wire.Status(
         instance=front.instance,
         version=front.version,
@@ -137,7 +137,7 @@ async def own_status(front: Front, who: Who, client: str) -> wire.Status:
             wire.StoreStatus(available=engine.store.away is None), engine.shared.store_room
         ),
         counts=run_counts(found.runs),
-        stuck_count=found.stuck,
+        stuck_count=max(0, found.stuck - hidden.runs),
         late_count=found.late,
         timed_count=found.timed,
         due=tuple(wire.DueBucket(each.up_to_ms, each.attempts) for each in found.due),
@@ -218,17 +218,6 @@ def _read_filter(text: str) -> Filter:
     except BadFilter as error:
         members = {"member": "q", "position": error.at}
         raise Refused(Problem.INVALID_REQUEST, f"`q`: {error.detail}", **members) from error
-
-
-async def causes(front: Front, who: Who) -> wire.CauseList:
-    """`GET /api/v1/causes`: why runs need a person."""
-    found = await front.views.causes(front.clock.steady_ms() - NEW_WITHIN_MS, who.client)
-    rows = []
-    for each in found:
-        notes = front.said_of_causes.notes_of(each.cause, who.client)
-        rows.append(replace(cause_row(each), notes=tuple(map(note_row, notes))))
-    in_all = sum(each.runs for each in found)
-    return wire.CauseList(tuple(rows), in_all, NEW_WITHIN_MS)
 
 
 async def retries(front: Front, who: Who, query: Mapping[str, str]) -> Reply:

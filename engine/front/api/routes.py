@@ -19,12 +19,12 @@ from engine.front.access.actor import actor_of
 from engine.front.access.audited import act_of, is_act, note_refused_token, problem_of
 from engine.front.access.own import check_own
 from engine.front.access.who import Who
-from engine.front.admin import clients, limits
+from engine.front.admin import clients, limits, prune
 from engine.front.admin.alerts import test_alerts
 from engine.front.admin.audit import audit_page
 from engine.front.admin.backup import begin_backup
 from engine.front.admin.doctor import examine
-from engine.front.api import act, bulk, events, prune, read
+from engine.front.api import act, bulk, causes, events, read
 from engine.front.api.context import Front
 from engine.front.api.door import internal_error, unless_lapsed
 from engine.front.api.headers import read_headers, wait_of
@@ -225,7 +225,11 @@ def _work(front: Front) -> Answers:
         return await act.release(front, await request.body, _actor(front))
 
     async def note_cause(cause: str) -> Reply:
-        return await act.note_cause(front, g.who, cause, await request.body, _actor(front))
+        return await causes.note_cause(front, g.who, cause, await request.body, _actor(front))
+
+    async def dismiss_cause(cause: str) -> Reply:
+        body = await request.body
+        return await causes.dismiss_cause(front, g.who, cause, body, _actor(front))
 
     async def begin_bulk() -> Reply:
         body = await request.body
@@ -241,8 +245,12 @@ def _work(front: Front) -> Answers:
         routes.HOLD: hold,
         routes.RELEASE: release,
         routes.CAUSE_NOTE: note_cause,
-        routes.CAUSE_UNNOTE: lambda cause, number: act.take_note_back(
+        routes.CAUSE_UNNOTE: lambda cause, number: causes.take_note_back(
             front, g.who, cause, number, _actor(front)
+        ),
+        routes.CAUSE_DISMISS: dismiss_cause,
+        routes.CAUSE_UNDISMISS: lambda cause: causes.undismiss_cause(
+            front, g.who, cause, _actor(front)
         ),
         routes.BULK: begin_bulk,
         routes.JOBS: _json(lambda: bulk.jobs(front.bulk, request.args.to_dict(), g.who)),
@@ -316,7 +324,7 @@ def _reads(front: Front) -> Answers:
         routes.WHOAMI: lambda: read.whoami(g.who),
         routes.RUNS: _json(lambda: read.runs(front, g.who, request.args.to_dict())),
         routes.RUN: lambda id: read.tree(front, g.who, id),
-        routes.CAUSES: _json(lambda: read.causes(front, g.who)),
+        routes.CAUSES: _json(lambda: causes.causes(front, g.who, request.args.to_dict())),
         routes.RETRIES: lambda: read.retries(front, g.who, request.args.to_dict()),
         routes.STEP: lambda id: read.step(front, g.who, id),
         routes.PAYLOAD: lambda id: read.payload(front, g.who, id, request.args, _byte_range()),

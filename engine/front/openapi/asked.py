@@ -65,6 +65,10 @@ _QUERY: dict[str, tuple[str, Json]] = {
         "With what its client hides: for the role `admin`, and the audit keeps it.",
         {"type": "boolean", "default": False},
     ),
+    "dismissed": (
+        "Also those that were dismissed and have not come again.",
+        {"type": "boolean", "default": False},
+    ),
     "generation": ("Of this generation of the step.", {"type": "integer", "minimum": 1}),
 }
 _CURSOR_OF_RETRIES = (_CURSOR, {"type": "string", "pattern": "^0*[1-9][0-9]*(?:-|$)"})

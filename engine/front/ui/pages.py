@@ -7,11 +7,12 @@ from collections.abc import Mapping
 from engine.core.errors import Refused
 from engine.core.text.times import rfc3339
 from engine.front.access.who import Who
-from engine.front.api import bulk, read
+from engine.front.api import bulk, causes, read
 from engine.front.api.figures import hold_rows, holds_of
 from engine.front.server.reply import Reply
 from engine.front.ui.site import Site
 from engine.wire import HoldRow, RunPage
+from engine.wire.routes import DISMISSED
 
 ROWS = 100
 """Of a page."""
@@ -26,7 +27,7 @@ async def home(site: Site, who: Who) -> Reply:
     """`/ui`: whether all is well, what needs a person, what has just begun."""
     front = site.front
     status = await read.status(front, who)
-    causes = await read.causes(front, who)
+    needing = await causes.causes(front, who, {})
     latest = await read.runs(front, who, {"limit": str(LATEST_RUNS)})
     hosts = sorted(
         status.hosts or (),
@@ -36,8 +37,9 @@ async def home(site: Site, who: Who) -> Reply:
         "status": status,
         "now": status.server_time,
         "holds": status.holds or (),
-        "causes": causes.causes[:CAUSES_AT_HOME],
-        "more_causes": max(0, len(causes.causes) - CAUSES_AT_HOME),
+        "found": needing,
+        "causes": needing.causes[:CAUSES_AT_HOME],
+        "more_causes": max(0, len(needing.causes) - CAUSES_AT_HOME),
         "runs": latest.runs,
         "hosts": hosts[:HOSTS_AT_HOME],
         "more_hosts": max(0, len(hosts) - HOSTS_AT_HOME),
@@ -75,11 +77,19 @@ def _holds(site: Site, who: Who) -> tuple[HoldRow, ...]:
     return hold_rows(holds) if who.client is None else holds_of(holds, who.client)
 
 
-async def stuck(site: Site, who: Who) -> Reply:
-    """`/ui/stuck`: what needs a person, by cause."""
-    found = await read.causes(site.front, who)
-    now = rfc3339(site.front.clock.steady_ms())
-    members = {"now": now, "causes": found.causes[:ROWS], "found": found}
+async def stuck(site: Site, who: Who, query: Mapping[str, str]) -> Reply:
+    """`/ui/stuck`: what needs a person, by cause; `dismissed`: also what needs nobody until it
+    comes again."""
+    found = await causes.causes(site.front, who, query)
+    needing = [it for it in found.causes if it.dismissal is None or it.dismissal.came_again]
+    members = {
+        "now": rfc3339(site.front.clock.steady_ms()),
+        "found": found,
+        "causes": found.causes[:ROWS],
+        "needing": len(needing),
+        "runs": sum(it.runs for it in needing),
+        "also_dismissed": query.get(DISMISSED) == "true",
+    }
     return await site.page("stuck", who, members)
 
 

@@ -67,7 +67,7 @@ def _pages(site: Site) -> dict[routes.Route[Any], Answer]:
         routes.UI_RUNS: lambda: pages.runs(site, g.who, request.args.to_dict()),
         routes.UI_RUN: lambda id: run.run_page(site, g.who, id, request.args.to_dict()),
         routes.UI_FILE: lambda id: exports.run_file(g.who, id, request.args.to_dict()),
-        routes.UI_STUCK: lambda: pages.stuck(site, g.who),
+        routes.UI_STUCK: lambda: pages.stuck(site, g.who, request.args.to_dict()),
         routes.UI_JOBS: lambda: pages.jobs(site, g.who, request.args.to_dict()),
         routes.UI_JOB: lambda id: pages.job(site, g.who, id),
         routes.UI_ASSET: static,

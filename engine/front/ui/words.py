@@ -9,13 +9,14 @@ from datetime import datetime
 from urllib.parse import urlsplit
 
 from engine.core.model import ENDED, PauseReason, StepState
-from engine.shown import times
+from engine.shown import said, times
 from engine.shown.holds import held_text, hold_name, release_command, released_text
 from engine.shown.numbers import tries
 from engine.shown.states import SIGNS, UNKNOWN_SIGN
 from engine.shown.text import safe
 from engine.wire import (
     CauseRow,
+    DismissalRow,
     Failure,
     FailureKind,
     HoldRow,
@@ -174,6 +175,12 @@ def hold(row: HoldRow, now: str) -> str:
     return held_text(what, moment(row.since, now), row.actor, row.reason) + waits
 
 
+def dismissal(row: DismissalRow, now: str) -> str:
+    """That a cause was dismissed, in one line."""
+    when = f"{ago(row.at, now)} ago"
+    return said.dismissal_text(when, row.actor, row.reason, came_again=row.came_again)
+
+
 def release(row: HoldRow) -> str:
     """The command that ends a hold; empty: it is released already."""
     return "" if row.released_at is not None else release_command(row.kind, row.name)
@@ -187,6 +194,6 @@ def plural(number: int, noun: str) -> str:
 
 
 FILTERS = (
-    ago, cause, clock, count, hold, host, look, moment, plural, reason, release, short_id, sign,
-    tried, upcoming, why,
+    ago, cause, clock, count, dismissal, hold, host, look, moment, plural, reason, release,
+    short_id, sign, tried, upcoming, why,
 )  # fmt: skip

@@ -262,7 +262,8 @@ SELECT cause, count(*) AS runs, sum(stuck_at > ?) AS new_runs, min(stuck_at) AS 
         SELECT latest.id FROM run AS latest WHERE latest.cause = run.cause
         ORDER BY latest.stuck_at DESC, latest.id DESC LIMIT 1
     ) AS id
-FROM run WHERE cause IS NOT NULL GROUP BY cause ORDER BY runs DESC, last_at DESC, cause LIMIT ?;
+FROM run WHERE cause IS NOT NULL GROUP BY cause HAVING cause NOT IN (SELECT value FROM json_each(?))
+ORDER BY runs DESC, last_at DESC, cause LIMIT ?;
 
 -- client_runs: runs of a client in a state (counted up to a bound)
 SELECT count(*) FROM (SELECT 1 FROM run WHERE client = ? AND state = ? LIMIT ?);
@@ -278,7 +279,17 @@ SELECT cause, count(*) AS runs, sum(stuck_at > ?) AS new_runs, min(stuck_at) AS 
         ORDER BY latest.stuck_at DESC, latest.id DESC LIMIT 1
     ) AS id
 FROM run WHERE client = ? AND cause IS NOT NULL
-GROUP BY cause ORDER BY runs DESC, last_at DESC, cause LIMIT ?;
+GROUP BY cause HAVING cause NOT IN (SELECT value FROM json_each(?))
+ORDER BY runs DESC, last_at DESC, cause LIMIT ?;
+
+-- stuck_of: of these causes, how many runs need a person, and since when the latest does
+SELECT asked.value AS cause, count(*) AS runs, max(run.stuck_at) AS last_at
+FROM json_each(?) AS asked JOIN run ON run.cause = asked.value GROUP BY asked.value;
+
+-- client_stuck_of: the same of runs of a client
+SELECT asked.value AS cause, count(*) AS runs, max(run.stuck_at) AS last_at
+FROM json_each(?) AS asked JOIN run ON run.client = ? AND run.cause = asked.value
+GROUP BY asked.value;
 
 -- stuck_count: runs that need a person
 SELECT count(*) FROM run WHERE cause IS NOT NULL;

@@ -1,11 +1,11 @@
-"""Bugs in how causes are told apart, and in notes: `engine/core/cause.py`,
+"""Bugs in how causes are told apart, in notes, and in what is dismissed: `engine/core/cause.py`,
 `engine/core/text/pattern.py`, `engine/registry/causes.py`."""
 
 from __future__ import annotations
 
 from engine.core import cause, machine
 from engine.core.text import pattern
-from engine.registry.causes import SaidOfCauses
+from engine.registry.causes import Dismissal, SaidOfCauses
 from tests.mutants.catalog import PROPERTY, Planting, plant
 
 ORDERS = "tests/core/test_pattern.py::test_five_hundred_orders_are_one"
@@ -13,6 +13,11 @@ FAULTS = "tests/store/test_boards.py::test_five_hundred_runs_of_two_faults_are_t
 CUT = "tests/core/test_pattern.py::test_where_it_was_cut_does_not_count"
 CODES = "tests/core/test_pattern.py::test_what_tells_faults_apart_stays"
 WHOSE = "tests/registry/test_causes.py::test_each_client_has_its_own_and_who_sees_all_has_theirs"
+AGAIN = "tests/registry/test_causes.py::test_what_got_stuck_later_has_come_again"
+FOR_WHOM = (
+    "tests/registry/test_causes.py"
+    "::test_each_client_dismisses_for_itself_and_who_sees_all_for_those"
+)
 STAYS = "tests/core/test_note.py::test_a_note_stays_with_its_run_and_changes_nothing_else"
 OUTAGE = "tests/core/test_cause.py::test_where_no_answer_came_the_words_do_not_count"
 
@@ -45,6 +50,22 @@ def words_of_lost_connections(bug: Planting) -> None:
 @plant("one client is told what another writes of a cause", by=(PROPERTY,), test=WHOSE)
 def notes_of_others(bug: Planting) -> None:
     bug.rewrite(SaidOfCauses.notes_of, "self._of(cause, client)", "self._of(cause, None)")
+
+
+@plant("a cause that was dismissed never comes again", by=(PROPERTY,), test=AGAIN)
+def never_again(bug: Planting) -> None:
+    bug.rewrite(Dismissal.came_again, "last_at > self.last_at", "False")
+
+
+@plant("a dismissed cause comes again by itself", by=(PROPERTY,), test=AGAIN)
+def always_again(bug: Planting) -> None:
+    bug.rewrite(Dismissal.came_again, "last_at > self.last_at", "last_at >= self.last_at")
+
+
+@plant("what one client has dismissed is dismissed for all", by=(PROPERTY,), test=FOR_WHOM)
+def dismissed_for_others(bug: Planting) -> None:
+    bug.rewrite(SaidOfCauses.dismissals, "self._dismissals.get(client, {})",
+                "self._dismissals.get(client or \"shop\", {})")  # fmt: skip
 
 
 @plant("a note of a run is an event and nothing else", by=(PROPERTY,), test=STAYS)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Iterable
 from typing import Any
 
 from engine.core.text.ulid import first_run_id
@@ -15,6 +16,7 @@ from engine.ports.views import (
     RetryQuery,
     RetryRecord,
     RunRecord,
+    StuckOf,
 )
 from engine.store import rows
 from engine.store.sqlite.readers import SQL
@@ -35,9 +37,10 @@ DUE_CLASSES_MS = (10_000, 60_000, 600_000, None)
 """Upper ends, from now. None: any time later."""
 
 
-def causes(db: sqlite3.Connection, new_since: int) -> list[CauseRecord]:
-    """Why runs need a person, and how many each; what most need it for first."""
-    return causes_from(db, db.execute(SQL["causes"], (new_since, CAUSES_MAX)).fetchall())
+def causes(db: sqlite3.Connection, new_since: int, but: str) -> list[CauseRecord]:
+    """Why runs need a person, and how many each; what most need it for first. `but`: none of those
+    in this JSON."""
+    return causes_from(db, db.execute(SQL["causes"], (new_since, but, CAUSES_MAX)).fetchall())
 
 
 def causes_from(db: sqlite3.Connection, found: list[sqlite3.Row]) -> list[CauseRecord]:
@@ -58,6 +61,16 @@ def causes_from(db: sqlite3.Connection, found: list[sqlite3.Row]) -> list[CauseR
 def _run(db: sqlite3.Connection, run_id: str) -> RunRecord:
     row = db.execute(f"{SQL['run_record']} WHERE run.id = ?", (run_id,)).fetchone()
     return read_record(db, row)
+
+
+def stuck_of(db: sqlite3.Connection, causes: str) -> dict[str, StuckOf]:
+    """How many runs need a person for each of the causes in this JSON."""
+    return stuck_from(db.execute(SQL["stuck_of"], (causes,)))
+
+
+def stuck_from(found: Iterable[sqlite3.Row]) -> dict[str, StuckOf]:
+    """Rows of them as records."""
+    return {row["cause"]: StuckOf(row["runs"], row["last_at"]) for row in found}
 
 
 def known_causes(db: sqlite3.Connection, among: str | None) -> frozenset[str]:

@@ -11,13 +11,21 @@ import sqlite3
 from typing import Any
 
 from engine.core.model import OPEN, StepState
-from engine.ports.views import CauseRecord, ClientSummary, DueCount, RetriesFound, RetryQuery
+from engine.ports.views import (
+    CauseRecord,
+    ClientSummary,
+    DueCount,
+    RetriesFound,
+    RetryQuery,
+    StuckOf,
+)
 from engine.store.sqlite.readers import SQL
 from engine.store.sqlite.views.boards import (
     CAUSES_MAX,
     DUE_CLASSES_MS,
     causes_from,
     retries_found,
+    stuck_from,
 )
 from engine.store.sqlite.views.filter import LATE_AFTER_MS, ROWS_LOOKED_AT_MAX, condition
 
@@ -39,8 +47,8 @@ def counts(db: sqlite3.Connection, client: str) -> dict[str, int]:
     return {state: runs for state, runs in found.items() if runs}
 
 
-def summary(db: sqlite3.Connection, client: str, now: int) -> ClientSummary:
-    """All that is counted."""
+def summary(db: sqlite3.Connection, client: str, now: int, stuck_beside: int) -> ClientSummary:
+    """All that is counted, so many of the runs that need a person beside the bound."""
     due: list[DueCount] = []
     begin = now - LATE_AFTER_MS
     late, timed = _timed(db, client, 1, begin), _timed(db, client, 1, 1 << 62)
@@ -48,7 +56,7 @@ def summary(db: sqlite3.Connection, client: str, now: int) -> ClientSummary:
         end = 1 << 62 if up_to_ms is None else now + up_to_ms
         due.append(DueCount(up_to_ms, _timed(db, client, begin, end)))
         begin = end
-    stuck = db.execute(SQL["client_stuck"], (client, COUNTED_MAX)).fetchone()[0]
+    stuck = db.execute(SQL["client_stuck"], (client, COUNTED_MAX + stuck_beside)).fetchone()[0]
     return ClientSummary(counts(db, client), stuck, late, timed, tuple(due))
 
 
@@ -63,10 +71,16 @@ def _timed(db: sqlite3.Connection, client: str, begin: int, end: int) -> int:
     return int(found[0])
 
 
-def causes(db: sqlite3.Connection, client: str, new_since: int) -> list[CauseRecord]:
-    """Why its runs need a person; what most need it for first."""
-    asked = (new_since, client, CAUSES_MAX)
+def causes(db: sqlite3.Connection, client: str, new_since: int, but: str) -> list[CauseRecord]:
+    """Why its runs need a person; what most need it for first. `but`: none of those in this
+    JSON."""
+    asked = (new_since, client, but, CAUSES_MAX)
     return causes_from(db, db.execute(SQL["client_causes"], asked).fetchall())
+
+
+def stuck_of(db: sqlite3.Connection, client: str, causes: str) -> dict[str, StuckOf]:
+    """How many of its runs need a person for each of the causes in this JSON."""
+    return stuck_from(db.execute(SQL["client_stuck_of"], (causes, client)))
 
 
 def retries(db: sqlite3.Connection, client: str, query: RetryQuery) -> RetriesFound:

@@ -16,6 +16,7 @@ from engine.ports.views import (
     RetryRecord,
     RunQuery,
     RunsFound,
+    StuckOf,
     Summary,
 )
 from engine.store.sqlite.views.boards import CAUSES_MAX
@@ -60,6 +61,15 @@ def _one_cause(a: CauseRecord, b: CauseRecord) -> CauseRecord:
         last_at=max(a.last_at, b.last_at),
         latest=max((a, b), key=lambda it: (it.last_at, it.latest.id)).latest,
     )
+
+
+def stuck_of(tables: dict[str, StuckOf], tail: dict[str, StuckOf]) -> dict[str, StuckOf]:
+    """How many runs need a person for each of some causes."""
+    found = dict(tables)
+    for cause, it in tail.items():
+        other = found.get(cause, StuckOf(0, 0))
+        found[cause] = StuckOf(other.runs + it.runs, max(other.last_at, it.last_at))
+    return found
 
 
 def retries(query: RetryQuery, tables: RetriesFound, tail: RetriesFound) -> RetriesFound:

@@ -28,6 +28,7 @@ from engine.ports.views import (
     RunQuery,
     RunRecord,
     RunsFound,
+    StuckOf,
     Summary,
 )
 from engine.store import rows
@@ -188,22 +189,41 @@ class SqliteViews:
         """Runs of a client by state, up to a bound. They may be `LAG_S` old."""
         return await self._of_all(lambda db: of_client.counts(db, client), together.counts)
 
-    async def client_summary(self, client: str, now: int) -> ClientSummary:
+    async def client_summary(self, client: str, now: int, stuck_beside: int = 0) -> ClientSummary:
         """What is counted of a client, up to a bound. It may be `LAG_S` old."""
         return await self._of_all(
-            lambda db: of_client.summary(db, client, now), together.client_summary
+            lambda db: of_client.summary(db, client, now, stuck_beside), together.client_summary
         )
 
-    async def causes(self, new_since: int, only: str | None = None) -> list[CauseRecord]:
+    async def causes(
+        self, new_since: int, only: str | None = None, but: Iterable[str] = ()
+    ) -> list[CauseRecord]:
         """Why runs need a person, and how many each."""
         await self._writer.wait_rows()
+        left_out = json.dumps(sorted(but))
 
         def work(db: sqlite3.Connection) -> list[CauseRecord]:
             if only is not None:
-                return of_client.causes(db, only, new_since)
-            return boards.causes(db, new_since)
+                return of_client.causes(db, only, new_since, left_out)
+            return boards.causes(db, new_since, left_out)
 
         return await self._of_all(work, together.causes)
+
+    async def stuck_of(
+        self, causes: Iterable[str], only: str | None = None, *, as_of_now: bool = True
+    ) -> dict[str, StuckOf]:
+        """How many runs need a person for each of these causes. If not `as_of_now`, it may be
+        `LAG_S` old."""
+        if as_of_now:
+            await self._writer.wait_rows()
+        asked = json.dumps(sorted(causes))
+
+        def work(db: sqlite3.Connection) -> dict[str, StuckOf]:
+            if only is not None:
+                return of_client.stuck_of(db, only, asked)
+            return boards.stuck_of(db, asked)
+
+        return await self._of_all(work, together.stuck_of)
 
     async def known_causes(self, among: Iterable[str] | None = None) -> frozenset[str]:
         """Causes for which runs need a person. They may be `LAG_S` old."""
