@@ -60,7 +60,7 @@ def test_keys_are_unique_in_a_view(view: str) -> None:
 
 def test_only_capitals_and_z_write() -> None:
     """Lower case looks. `G` and `N` only move, as in vi."""
-    assert set("RPCEDMSKAXz") == WRITES
+    assert set("RPCEDMWSKAXz") == WRITES
     for command in COMMANDS:
         keys = [key for key in command.keys.split(",") if key]
         capitals = [key for key in keys if len(key) == 1 and key.isupper()]

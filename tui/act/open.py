@@ -6,6 +6,7 @@ from functools import partial
 
 from engine.client import AtomicError
 from tui.act.stage import BodyPage, Does, Page, Stage, telling
+from tui.boards import said
 from tui.boards.run.compare import comparison
 from tui.data.model import Step, run_of, short_id, step_of
 from tui.data.reach import why_no_bodies
@@ -63,6 +64,14 @@ def _open(stage: Stage, _: str) -> None:
                 stage.tell(f"{step.label} ended for this one: b shows its own last answer")
             else:
                 _answer(stage, "")
+
+
+def about_cause(stage: Stage) -> None:
+    """All that is known of the cause under the cursor, and what was said of it."""
+    cause = stage.store.causes.get(stage.selection().cursor_id or "")
+    if cause is not None:
+        lines = partial(said.about_cause, cause, stage.looking.seen(stage.store))
+        stage.open(Page(f"Cause {cause.id}", lines))
 
 
 def _neighbour(by: int) -> Does:

@@ -56,6 +56,15 @@ def _follow(stage: Stage, _: str) -> None:
     stage.tell("following" if looking.following else "not following")
 
 
+def _dismissed(stage: Stage, _: str) -> None:
+    if stage.looking.is_recording:
+        stage.tell("this is a recording: it has what was listed then", "alarm")
+        return
+    listed = stage.looking.list_dismissed()
+    stage.show("causes")
+    stage.tell("what is dismissed is listed too" if listed else "what is dismissed is left out")
+
+
 def _utc(stage: Stage, _: str) -> None:
     is_utc = stage.looking.tell_times_in_utc()
     stage.tell(f"times are told in {'UTC' if is_utc else 'local time'}")
@@ -88,5 +97,6 @@ DOES: dict[str, Does] = {
     "help": _help,
     "resync": resync,
     "follow": _follow,
+    "dismissed": _dismissed,
     "utc": _utc,
 }

@@ -6,7 +6,7 @@ reads is tested as text, and `--once` prints the same.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import tzinfo
 from typing import NamedTuple
 
@@ -50,6 +50,8 @@ WAITS: Part = ("waits", "backing-off")
 """The same of what is due, and waits for a limit."""
 STILL_IN_FLIGHT = ", still in flight"
 """Of what was cancelled: its call is let finish, and its effect may still happen."""
+CAME_AGAIN = "came again"
+"""Of a cause that was dismissed until then."""
 PAUSING = "pausing"
 """Paused as soon as the call that is in flight has ended."""
 MIDDLE, WIDE, WIDEST = 96, 117, 157
@@ -93,6 +95,10 @@ class Seen(NamedTuple):
     """That times of the day are told in; None: the local one."""
     holds: Holds = NOTHING_HELD
     """What is held."""
+    acts: Mapping[str, tuple[str, str]] = {}
+    """By run and by step, what somebody has just done to it: in words, and by whom alone."""
+    narrow: bool = False
+    """A list of runs has no column for reasons."""
 
 
 def text_of(cell: Cell) -> str:
@@ -239,6 +245,22 @@ def run_next_cell(run: Run, seen: Seen) -> Part:
     return next_cell(run.state, at, seen)
 
 
+def _acted_cell(id: str, why: Part, seen: Seen) -> Cell:
+    """What somebody has just done to a run or step, before the reason of what was before."""
+    if (acted := seen.acts.get(id)) is None:
+        return why
+    told: Part = (acted[0], "strong")
+    return told if why[0] == NONE[0] else (told, (" · ", "dim"), why)
+
+
+def _at_cell(run: Run, seen: Seen) -> Part:
+    """The step at which it is; for a moment who has just acted on it, where there is no room for
+    that elsewhere."""
+    if seen.narrow and (acted := seen.acts.get(run.id)) is not None:
+        return acted[1], "strong"
+    return NONE if run.at is None else (run.at.name, "plain")
+
+
 def run_cells(run: Run, seen: Seen) -> dict[str, Cell]:
     """A run's row."""
     at = run.at
@@ -246,12 +268,12 @@ def run_cells(run: Run, seen: Seen) -> dict[str, Cell]:
         "state": run_state_cell(run),
         "workflow": (run.workflow, "plain"),
         "run": (short_id(run.id), "dim"),
-        "at": NONE if at is None else (at.name, "plain"),
+        "at": _at_cell(run, seen),
         "try": tries_cell(at),
         "next": run_next_cell(run, seen),
         "age": age_cell(run.submitted_at, seen),
         "host": NONE if at is None else (at.host, "plain"),
-        "reason": reason_cell(run, seen),
+        "reason": _acted_cell(run.id, reason_cell(run, seen), seen),
         "client": (run.client, "dim"),
         "key": (run.key, "dim"),
     }
@@ -278,7 +300,7 @@ def retry_cells(retry: Retry, seen: Seen) -> dict[str, Cell]:
         "try": tries_cell(at),
         "what": (f"{retry.workflow} {SHAPES.into} {at.name}", "plain"),
         "host": (at.host, "plain"),
-        "reason": why_cell(at),
+        "reason": _acted_cell(at.step_id, why_cell(at), seen),
         "run": (short_id(retry.run_id), "dim"),
         "by": (at.delay_by or "—", "dim"),
     }
@@ -303,12 +325,23 @@ def cause_cells(cause: Cause, seen: Seen) -> dict[str, Cell]:
     return {
         "runs": (fmt.count(cause.runs), "strong"),
         "new": (fmt.count(cause.new_runs), _new_style(cause)),
-        "cause": (cause_text(cause), "failed" if cause.state is State.FAILED else "paused"),
+        "cause": _cause_cell(cause),
         "host": NONE if at is None else (at.host, "plain"),
         "what": cause_what(cause),
         "last": age_cell(cause.last_at, seen),
         "id": (cause.id, "dim"),
     }
+
+
+def _cause_cell(cause: Cause) -> Cell:
+    """What happened; before it whether somebody wrote of it, or dismissed it."""
+    style = "failed" if cause.state is State.FAILED else "paused"
+    parts: list[Part] = [(f"{SHAPES.by_hand} ", "strong")] if cause.notes else []
+    if cause.dismissal is not None:
+        again = cause.dismissal.came_again
+        parts.append((f"{CAME_AGAIN} · ", "alarm") if again else ("dismissed · ", "dim"))
+        style = style if again else "dim"
+    return (*parts, (cause_text(cause), style)) if parts else (cause_text(cause), style)
 
 
 def _new_style(cause: Cause) -> str:

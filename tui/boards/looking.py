@@ -56,6 +56,8 @@ class Looking(Struct, kw_only=True):
     """The runs are read in their new order: until they are there the old rows are shown."""
     sorted_by: dict[str, tuple[str, bool]] = field(default_factory=dict)
     """By board: the column and whether downwards, where that was asked for."""
+    with_dismissed: bool = False
+    """Causes that were dismissed are listed too."""
     zone: tzinfo | None = None
     """That times of the day are shown in; None: the local one."""
     helped: bool = False
@@ -90,7 +92,8 @@ class Looking(Struct, kw_only=True):
     @property
     def board(self) -> Board:
         """The list that is looked at, as it is to be read."""
-        return Board(self.view, self.filter, self.newest_first)
+        dismissed = self.with_dismissed and self.view == "causes"
+        return Board(self.view, self.filter, self.newest_first, dismissed)
 
     @property
     def order(self) -> tuple[str, bool] | None:
@@ -165,6 +168,11 @@ class Looking(Struct, kw_only=True):
             is_again = before is not None and before[0] == key
             down = not before[1] if is_again and before is not None else key not in UPWARDS
             self.sorted_by[self.view] = (key, down)
+
+    def list_dismissed(self) -> bool:
+        """List what was dismissed too, or no more; returns which."""
+        self.with_dismissed = not self.with_dismissed
+        return self.with_dismissed
 
     def turn(self) -> None:
         """Look at the runs the other way round."""

@@ -1,4 +1,5 @@
-"""Who else looks, and who has just acted: on the top line, and on the page of a run."""
+"""Who else looks, and who has just acted: on the top line, on rows of lists, and on the page of a
+run."""
 
 from __future__ import annotations
 
@@ -21,7 +22,7 @@ from tui.text.sanitize import clip, width
 ACTED_LATELY_MS = 60_000
 """What somebody did to a run before that is not why it has moved on."""
 ACT_TOLD_MS = 15_000
-"""So long the top line tells what another has done."""
+"""So long the top line tells what another has done, and a row of a list what was done to it."""
 EVENTS_LOOKED_AT = 2_000
 NAMED_MAX = 2
 """Of more who look it is said how many there are."""
@@ -38,6 +39,7 @@ PAST: dict[str, str] = {
     Action.RETARGET: "retargeted",
     Action.SET_RESULT: "result set",
     Action.SKIP: "skipped",
+    Action.NOTE: "noted",
 }
 """What has become of something by an action."""
 
@@ -58,10 +60,15 @@ def last_act(
 def act_text(store: Store, event: Happening, *, short: bool = False) -> str:
     """`retried by ana@laptop 0.4s ago`; `short`: `retried by ana 0.4s ago`."""
     assert isinstance(event.fact, Acted)
-    word = sanitize.safe(event.fact.action or "")
-    who = event.fact.actor or "somebody"
+    word, who = _act_of(event.fact)
     passed = max(0.0, store.time.now_ms() - event.at)
-    return f"{PAST.get(word, word)} by {_short(who) if short else who} {times.took(passed)} ago"
+    return f"{word} by {_short(who) if short else who} {times.took(passed)} ago"
+
+
+def _act_of(fact: Acted) -> tuple[str, str]:
+    """What has become of it, and by whom."""
+    word = sanitize.safe(fact.action or "")
+    return PAST.get(word, word), fact.actor or "somebody"
 
 
 def act_on_run(store: Store, run_id: str, *, short: bool = False) -> str:
@@ -71,6 +78,22 @@ def act_on_run(store: Store, run_id: str, *, short: bool = False) -> str:
         return ""
     step = "" if event.is_root else f"{store.names.get(event.step_id, 'a step')} "
     return step + act_text(store, event, short=short)
+
+
+def acts_lately(store: Store) -> dict[str, tuple[str, str]]:
+    """By step, what somebody has just done to it, and by run to it or a step of it: `retried by ana
+    4.0s ago`, and for a few cells `by ana 4s`."""
+    now, found = store.time.now_ms(), dict[str, tuple[str, str]]()
+    for event in islice(reversed(store.events), EVENTS_LOOKED_AT):
+        if now - event.at > ACT_TOLD_MS:
+            break
+        if isinstance(event.fact, Acted):
+            word, who = _act_of(event.fact)
+            by, passed = f"by {_short(who.partition(OF_A_JOB)[0])}", max(0.0, now - event.at)
+            told = f"{word} {by} {times.took(passed)} ago"
+            for id in (event.run_id, event.step_id):
+                found.setdefault(id, (told, f"{by} {passed // 1_000:.0f}s"))
+    return found
 
 
 def own_name(status: Status, actor: str) -> str:

@@ -12,6 +12,7 @@ from tui.boards.by_hand import hand_note, hand_sign
 from tui.boards.cells import Cell, Column, Seen
 from tui.boards.looking import Looking
 from tui.boards.looks import LOOKS, SHAPES, glyph
+from tui.boards.presence import acts_lately
 from tui.boards.rest import Rest, median_text, rest_in_short, rest_name
 from tui.boards.steptree import TreeLine
 from tui.data.model import Happening, Step, short_id
@@ -67,9 +68,10 @@ class BoardRows:
         self._span: steptree.Span | None = None
         self._below: dict[str, list[steptree.Stretch]] = {}
 
-    def seen_now(self) -> None:
-        """From now on cells are as of now."""
-        self.seen = self.looking.seen(self._store)
+    def seen_now(self, *, narrow: bool = False) -> None:
+        """From now on cells are as of now. `narrow`: without a column for reasons."""
+        seen = self.looking.seen(self._store)
+        self.seen = seen._replace(acts=acts_lately(self._store), narrow=narrow)
 
     def ids(self, view: str) -> list[str]:
         """The rows of a view, in order."""

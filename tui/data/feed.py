@@ -80,6 +80,8 @@ class Board(Struct, frozen=True):
     """runs, retries, causes, jobs or hosts; the listing in the store has the same name."""
     q: str = ""
     newest_first: bool = True
+    dismissed: bool = False
+    """Also the causes that were dismissed and have not come again."""
 
 
 NOTHING = Board("")
@@ -415,7 +417,7 @@ class Feed:
                 )
                 return RetriesRead(board.name, found)
             case "causes":
-                return CausesRead(await self._client.operate.causes())
+                return CausesRead(await self._client.operate.causes(dismissed=board.dismissed))
             case _:
                 return JobsRead(await self._client.operate.bulk_jobs())
 

@@ -14,7 +14,7 @@ from typing import assert_never
 
 from msgspec.structs import replace
 
-from engine.wire import RepairRow
+from engine.wire import Action, RepairRow
 from engine.wire.events import (
     Accepted,
     Acted,
@@ -88,13 +88,13 @@ def at_after(at: At, event: Happening) -> At:
 def says_all(event: Happening) -> bool:
     """Whether nothing else has changed than what is folded here.
 
-    A dismissal also changes the run, whose revision the event does not have; a result that is set
-    for a run that has ended, when it did.
+    A dismissal also changes the run, whose revision the event does not have, and a note what was
+    said of it; a result that is set for a run that has ended, when it did.
     """
     fact = event.fact
-    dismisses = isinstance(fact, Acted) and fact.dismissed is not None
+    of_run = isinstance(fact, Acted) and (fact.dismissed is not None or fact.action == Action.NOTE)
     ends_anew = isinstance(fact, ResultSet) and event.step_id == event.run_id
-    return not (dismisses or ends_anew or isinstance(fact, UNTOLD))
+    return not (of_run or ends_anew or isinstance(fact, UNTOLD))
 
 
 def freshens_parent(event: Happening) -> bool:

@@ -18,6 +18,8 @@ from engine.wire import (
     AttemptRow,
     BulkAnswer,
     CauseRow,
+    DismissalRow,
+    NoteRow,
     Reason,
     RepairRow,
     RetryRow,
@@ -325,6 +327,16 @@ class Cause(Struct, frozen=True):
     state: State
     at: At | None
     reason: Reason | None = None
+    pattern: str | None = None
+    last_at_told: str | None = None
+    """`last_at` as the engine told it, to be said again."""
+    notes: tuple[NoteRow, ...] = ()
+    dismissal: DismissalRow | None = None
+
+    @property
+    def is_dismissed(self) -> bool:
+        """It needs nobody until it comes again."""
+        return self.dismissal is not None and not self.dismissal.came_again
 
 
 class Happening(NamedTuple):
@@ -457,6 +469,10 @@ def cause_of(row: CauseRow) -> Cause:
         state=State.of(row.status),
         at=None if row.at is None else at_of(row.at),
         reason=row.reason,
+        pattern=row.pattern,
+        last_at_told=row.last_at,
+        notes=row.notes,
+        dismissal=row.dismissal,
     )
 
 

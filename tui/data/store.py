@@ -16,7 +16,7 @@ import msgspec
 from msgspec import UNSET, Struct, field
 from msgspec.structs import replace
 
-from engine.wire import BulkAnswer, RunTree, Status
+from engine.wire import BulkAnswer, CauseList, RunTree, Status
 from engine.wire.events import Accepted, Acted, Counts, Event, Heartbeat, LateEnd, Reset, RunMoved
 from tui.data.clock import Clock, ServerClock
 from tui.data.fold import run_after
@@ -111,6 +111,8 @@ class Store:
         self.trees: OrderedDict[str, Tree] = OrderedDict()
         self.retries: dict[str, Retry] = {}
         self.causes: dict[str, Cause] = {}
+        self.dismissed = (0, 0)
+        """Causes that need nobody until they come again, and runs of them."""
         self.hosts: dict[str, Host] = {}
         self.holds = NOTHING_HELD
         self.jobs: tuple[BulkAnswer, ...] = ()
@@ -165,11 +167,7 @@ class Store:
                 self._retries_read(read)
             case CausesRead() as read:
                 self._heard()
-                self.causes = {row.cause: cause_of(row) for row in read.found.causes}
-                # newer than the last status
-                self.status = replace(self.status, stuck_count=read.found.runs)
-                self.changes.counts = True
-                self._put("causes", list(self.causes))
+                self._causes_read(read.found)
             case JobsRead() as read:
                 self._heard()
                 self._jobs_read(read.found)
@@ -269,6 +267,15 @@ class Store:
         self.retries = {row.at.step_id: retry_of(row) for row in read.page.retries}
         self._put(read.listing, list(self.retries), whole=read.page.next is None)
 
+    def _causes_read(self, found: CauseList) -> None:
+        self.causes = {row.cause: cause_of(row) for row in found.causes}
+        self.dismissed = (found.dismissed_causes, found.dismissed_runs)
+        hidden = sum(it.runs for it in self.causes.values() if it.is_dismissed)
+        # newer than the last status
+        self.status = replace(self.status, stuck_count=found.runs - hidden)
+        self.changes.counts = True
+        self._put("causes", list(self.causes))
+
     def _jobs_read(self, found: tuple[BulkAnswer, ...]) -> None:
         """What came of their runs is told of one at a time, and kept from then on."""
         known = {job.id: job for job in self.jobs}
@@ -315,7 +322,8 @@ class Store:
     def _keep_tree(self, read: RunTree) -> None:
         self._heard()
         run = run_of(read.run)
-        tree = Tree(run, {row.id: step_of(row) for row in read.steps}, moves=read.moves)
+        steps = {row.id: step_of(row) for row in read.steps}
+        tree = Tree(run, steps, moves=read.moves, notes=read.notes)
         tree.holds = () if read.holds is UNSET else read.holds
         known = self.trees.get(run.id)
         if known is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from msgspec import Struct, field
 from msgspec.structs import replace
 
-from engine.wire import HoldRow, MoveRow, PauseReason
+from engine.wire import HoldRow, MoveRow, NoteRow, PauseReason
 from tui.data.fold import freshens_parent, run_after, says_all, step_after, step_opened
 from tui.data.model import Attempt, Happening, Run, State, Step
 
@@ -21,6 +21,8 @@ class Tree(Struct):
     """The revision that a step will have when all events of its latest change have come."""
     moves: tuple[MoveRow, ...] = ()
     """To other URLs, as they were read."""
+    notes: tuple[NoteRow, ...] = ()
+    """What people wrote of it, as it was read."""
     holds: tuple[HoldRow, ...] = ()
     """What keeps its steps from starting, as it was read."""
 

@@ -444,7 +444,10 @@ class Dashboard(App[None]):
         self.push_screen(palette(offered))
 
     def toggle_inspector(self) -> None:
-        """Show the details of the cursor's step, or hide it."""
+        """Show the details of the cursor's step, or hide it; of a cause all that is known."""
+        if self.looking.view == "causes":
+            open.about_cause(self)
+            return
         inspector = self.query_one("#inspector")
         inspector.display = not inspector.display
 
@@ -471,7 +474,7 @@ class Dashboard(App[None]):
 
 
 def _acts(command: Command) -> Callable[[Dashboard, str], None]:
-    return lambda app, _: app.acting.carry_out(command)
+    return lambda app, typed: app.acting.carry_out(command, typed=typed)
 
 
 DOES: dict[str, Callable[[Dashboard, str], None]] = {

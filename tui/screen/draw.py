@@ -64,7 +64,7 @@ class Drawing:
         looking, store = self._stage.looking, self._stage.store
         grid.dim(stale=store.stale)
         grid.show_order(looking.order)
-        self._rows.seen_now()
+        self._rows.seen_now(narrow=self._app.size.width < bars.REASON_FROM_COLUMNS)
         if looking.view == "run":
             self._lay_out_run(grid, ids=ids)
         if ids and not self._keeps_rows():
@@ -139,9 +139,7 @@ class Drawing:
         looking = self._stage.looking
         step = looking.step(rows.cursor_id)
         tree = self._stage.store.trees.get(looking.run_id or "")
-        moves = (
-            tree.moves if tree is not None and step is not None and step.id == tree.run.id else ()
-        )
+        is_root = tree is not None and step is not None and step.id == tree.run.id
         shown = self._app.query_one("#inspector", Lines)
         roomy = self._app.size.width >= WIDE_CELLS_MIN
         cells = shown.size.width or self._app.size.width
@@ -156,7 +154,8 @@ class Drawing:
             holds = holds_on(step, tree, seen.holds)
             lines = inspector(
                 step, seen, cells,
-                roomy=roomy, moves=moves, holds=holds, cause=cause, answer=answer,
+                roomy=roomy, moves=tree.moves if is_root else (),
+                notes=tree.notes if is_root else (), holds=holds, cause=cause, answer=answer,
                 releasing_takes=releasing_takes(self._stage.store.status),
             )  # fmt: skip
         line = looking.lines.get(rows.cursor_id or "")

@@ -28,6 +28,8 @@ SIGNS = {
     "retarget-from": " retarget from ",
     "retarget-to": " retarget to ",
     "reason": " reason ",
+    "note": " note ",
+    "dismissal": " dismiss: why ",
 }
 EXAMPLES = {
     "filter": "is:stuck error:declined wf:order* host:… try:>3",
@@ -36,6 +38,8 @@ EXAMPLES = {
     "retarget-from": "a URL, or what URLs begin with",
     "retarget-to": "what it stands for from now on",
     "reason": "why: kept beside what was there before",
+    "note": "what others should know: vendor informed, ticket 4711",
+    "dismissal": "why it needs nobody until it comes again",
 }
 THEME = "theme "
 """The command whose argument is one of a few."""
@@ -46,6 +50,8 @@ ENTER_DOES = {
     "retarget-from": "asks to which",
     "retarget-to": "says what would be moved",
     "reason": "says what would follow, and asks",
+    "note": "writes it",
+    "dismissal": "dismisses it until it comes again",
 }
 
 

@@ -6,9 +6,12 @@ from typing import Any
 
 import pytest
 
-from engine.wire import OwnToken, Status
+from engine.wire import OwnToken, RetryPage, Status
 from tests.tui.on_screen import World, at, line_with, on_screen, run_row, showing, step_row
+from tests.tui.support import RUN as RETRIED
+from tests.tui.support import retry_row
 from tui.boards.presence import own_name
+from tui.data.inputs import RetriesRead
 
 ME = "me@desk"
 RUN = run_row(7)
@@ -128,3 +131,43 @@ def test_as_whom_the_engine_knows_one() -> None:
     assert own_name(Status(), ME) == ME
     assert own_name(desk, ME) == f"desk ({ME})"
     assert own_name(desk, "") == "desk"
+
+
+@on_screen(size=(140, 40), actor=ME)
+async def test_a_row_says_who_has_just_acted_on_it(world: World) -> None:
+    """Before its reason, for a quarter of a minute, whoever it was; of a job by whose it is. Other
+    rows do not."""
+    world.runs(RUN, run_row(8))
+    acts(world, "ana@laptop")
+    lines = await world.passes(0)
+    assert "retried by ana 0ms ago · 503" in line_with(lines[2:], "00000007")
+    assert " ago" not in line_with(lines[2:], "00000008")
+    acts(world, "bob bulk:01M8", run_id=run_row(8).id)
+    lines = await world.passes(4)
+    assert "retried by ana 4.0s ago" in line_with(lines[2:], "00000007")
+    assert "retried by bob 4.0s ago" in line_with(lines[2:], "00000008")
+    acts(world, ME, "pause")
+    assert "paused by me 10s ago · 503" in line_with((await world.passes(10))[2:], "00000007")
+    assert " ago" not in line_with((await world.passes(6))[2:], "00000007")
+
+
+@on_screen(size=(80, 24), actor=ME)
+async def test_a_row_says_who_has_just_acted_where_there_is_no_reason(world: World) -> None:
+    """In the place of its step, for as long."""
+    world.runs(RUN)
+    assert " charge" in line_with(await world.shown(), "00000007")
+    acts(world, "ana@laptop")
+    assert " by ana 4s " in line_with(await world.passes(4), "order ")
+    assert " charge" in line_with(await world.passes(12), "order ")
+
+
+@on_screen(size=(80, 24), actor=ME, board="retries")
+async def test_a_step_that_is_tried_next_says_who_has_just_acted_on_it(world: World) -> None:
+    """Before its reason; not what was done to another of its run."""
+    world.store.apply(RetriesRead("retries", RetryPage((retry_row(f"{RETRIED}-a", 9_000),))))
+    members = {"status": "backing-off", "rev": 4, "action": "retry"}
+    world.event("step", "acted", RETRIED, f"{RETRIED}-b", **members, actor="bob")
+    world.event("step", "acted", RETRIED, f"{RETRIED}-a", **members, actor="ana@laptop")
+    lines = await world.passes(0)
+    line_with(lines[2:], "retried by ana")
+    assert not any("by bob" in line for line in lines[2:])

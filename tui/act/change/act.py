@@ -16,6 +16,7 @@ from tui.act.change.bulk import Many
 from tui.act.change.doing import Doing
 from tui.act.change.repair import Repairing
 from tui.act.change.retarget import Retargeting
+from tui.act.change.saying import Saying
 from tui.act.change.targets import (
     Target,
     action_for,
@@ -31,6 +32,7 @@ from tui.keys import BY_ID, Command, remapped, shown_key
 
 REPAIRS = frozenset({"set-result", "skip", "other-payload"})
 OUT_OF_SIGHT = "its row was out of sight, and is shown now: press again"
+OF_NO_FILTER = {"note": "a note is of one run: u takes the marks away"}
 OF_NO_ROW = frozenset({"undo", "abort"})
 """Commands that are not about the row under the cursor."""
 
@@ -46,6 +48,7 @@ class Acting:
         self.many = Many(stage, self.doing, self.asking)
         self._retargeting = Retargeting(stage, self.doing, self.asking, self.many)
         self._repairing = Repairing(stage, terminal, self.doing, self.asking)
+        self._saying = Saying(stage, self.doing, self.many)
         self._drawn: dict[str, Target] = {}
         """The rows on the screen, as they were drawn."""
 
@@ -103,7 +106,7 @@ class Acting:
         if command.id == "abort":
             return self.many.why_not_abort()
         if stage.looking.whole_filter:
-            return ""
+            return OF_NO_FILTER.get(command.id, "")
         if targets is None:
             if (gone := self._why_not_here()) != "":
                 return gone
@@ -141,8 +144,11 @@ class Acting:
 
     # -- doing it ------------------------------------------------------------------------------
 
-    def carry_out(self, command: Command, targets: Sequence[Target] | None = None) -> None:
-        """A key that changes the engine was pressed: do it, ask, or say why not."""
+    def carry_out(
+        self, command: Command, targets: Sequence[Target] | None = None, typed: str = ""
+    ) -> None:
+        """A key that changes the engine was pressed: do it, ask, or say why not. `typed`: behind
+        the command's name."""
         why = self.why_not(command, targets)
         if not why and targets is None and command.id not in OF_NO_ROW:
             why = "" if self._has_seen() else OUT_OF_SIGHT
@@ -160,12 +166,16 @@ class Acting:
                 first = next(self.targets(), None)  # the footer says what its key would do
                 action = Action(command.id) if first is None else action_for(command.id, first)
                 self.many.bulk(action, self._stage.looking.filters["runs"])
+            case "note":
+                self._saying.note(list(self.targets()) if targets is None else targets, typed)
             case _:
                 self._carry_out_on(command.id, list(self.targets()) if targets is None else targets)
 
     def _carry_out_on(self, command_id: str, targets: Sequence[Target]) -> None:
         first = targets[0]
-        if first.cause is not None:
+        if first.cause is not None and command_id == "dismiss":
+            self._saying.dismiss(action_for(command_id, first), first)
+        elif first.cause is not None:
             self.many.bulk(action_for(command_id, first), f"is:stuck cause:{first.cause}")
         elif command_id == "retarget":
             self._retargeting.begin(targets)

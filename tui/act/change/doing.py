@@ -6,7 +6,7 @@ Nothing is queued for later: what cannot be done now is left alone, with the rea
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import anyio
 
@@ -16,6 +16,9 @@ from tui.act.stage import Stage
 from tui.boards.cells import PAUSING
 from tui.boards.presence import PAST
 from tui.data.model import State
+
+if TYPE_CHECKING:
+    from engine.client import AsyncClient
 
 EVENT_COMES_S = 0.25
 """An event may be this much behind an answer."""
@@ -27,7 +30,10 @@ UNDONE_BY = {
     Action.UNDISMISS: Action.DISMISS,
 }
 NOTHING_GIVEN: Given = {}
-OF_ANY_REVISION = frozenset({Action.PAUSE, Action.CANCEL, Action.DISMISS, Action.RETARGET})
+CAME_MEANWHILE = "it has come again since it was seen, and stays on the list"
+OF_ANY_REVISION = frozenset(
+    {Action.PAUSE, Action.CANCEL, Action.DISMISS, Action.RETARGET, Action.NOTE}
+)
 """What is meant of a run or step however far it has come since it was seen. The state still has to
 allow it; the others need the revision, which the engine's own retries move on."""
 
@@ -54,7 +60,7 @@ class Doing:
     def newest(self, target: Target) -> Target:
         """What was just done to it has been told, though its row may not have been drawn since."""
         told = self._answered.get((target.run_id, target.step_id))
-        if told is None or told.rev <= target.rev:
+        if target.cause is not None or told is None or told.rev <= target.rev:
             return target
         return target._replace(rev=told.rev, state=told.state, dismissed=told.dismissed)
 
@@ -66,13 +72,15 @@ class Doing:
         What is `given` with it is by the names of `operate.act`. What is `undoing` another action
         needs the revision that that one left behind.
         """
-        key = (target.run_id, target.step_id)
+        key = (target.cause or target.run_id, target.step_id)
         if (other := self._busy.get(key)) is not None:
             return Left("" if other == action else f"{other} is under way")
         self._busy[key] = action
         client = self._stage.client
         assert client is not None
         try:
+            if target.cause is not None:
+                return await self._act_on_cause(action, target, target.cause, client)
             done = await client.operate.act(
                 target.run_id, action, step=target.step_id,
                 if_rev=target.rev if undoing or action not in OF_ANY_REVISION else None, **given,
@@ -92,6 +100,26 @@ class Doing:
         )  # fmt: skip
         self._answered = dict([*self._answered.items(), (key, now)][-ANSWERED_KEPT_MAX:])
         return now
+
+    async def _act_on_cause(
+        self, action: Action, target: Target, cause: str, client: AsyncClient
+    ) -> Target:
+        """Dismiss it until it comes again, or put it back. No event tells of it: the causes are
+        read again. Raises AtomicError, ValueError."""
+        if action is Action.DISMISS:
+            done = await client.operate.dismiss_cause(cause, target.reason, last_at=target.seen_at)
+            left = CAME_MEANWHILE if done.came_again else ""
+        else:
+            await client.operate.undismiss_cause(cause)
+            left = ""
+        self.read_causes()
+        return target._replace(dismissed=action is Action.DISMISS, left=left)
+
+    def read_causes(self) -> None:
+        """What was said of a cause is another thing now."""
+        self._stage.store.listing("causes").expire()
+        if self._stage.feed is not None:
+            self._stage.feed.poke()
 
     async def act_and_tell(
         self, action: Action, target: Target, given: Given = NOTHING_GIVEN

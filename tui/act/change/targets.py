@@ -21,6 +21,9 @@ NAMED_MAX = 5
 """More steps than these are counted."""
 
 
+OF_ANY_STATE = frozenset({Action.SET_RESULT, Action.SKIP, Action.NOTE})
+
+
 Given = Mapping[str, Any]
 """What an action takes beside its target, by the names of `operate.act`."""
 
@@ -42,6 +45,10 @@ class Target(NamedTuple):
     """It waits under a hold, or something of it does, as far as that is known."""
     after: str = ""
     """Names of the steps recorded since the failure that a retry has just opened."""
+    seen_at: str | None = None
+    """Of a cause: when the latest of its runs had got stuck, as it was seen."""
+    reason: str = ""
+    """Of a cause: why it is dismissed, or was."""
     left: str = ""
     """What is left to do for the run to go on, after what was just done."""
 
@@ -73,6 +80,12 @@ def of_step(store: Store, step: Step) -> Target | None:
     return target._replace(pause_reason=step.pause_reason, is_held=is_held)
 
 
+def of_its_run(store: Store, target: Target) -> Target:
+    """The run of a step that is meant."""
+    tree = store.trees.get(target.run_id) if target.step_id is not None else None
+    return target if tree is None else of_run(tree.run)
+
+
 def of_row(store: Store, view: str, row_id: str) -> Target | None:
     """A row of a board as a target; None: it is none."""
     if view == "retries" and (retry := store.retries.get(row_id)) is not None:
@@ -80,7 +93,9 @@ def of_row(store: Store, view: str, row_id: str) -> Target | None:
         return Target(retry.run_id, row_id, retry.rev, retry.at.state, name)
     if view == "causes" and (cause := store.causes.get(row_id)) is not None:
         name = f"cause {row_id}"
-        return Target(cause.run_id, None, 0, cause.state, name, cause=row_id)
+        target = Target(cause.run_id, None, 0, cause.state, name, cause.is_dismissed, row_id)
+        reason = "" if cause.dismissal is None else cause.dismissal.reason
+        return target._replace(seen_at=cause.last_at_told, reason=reason)
     run = store.runs.get(row_id)
     return None if run is None else of_run(run)
 
@@ -107,8 +122,8 @@ def why_not_on(command: Command, target: Target) -> str:
     action, state = action_for(command.id, target), target.state
     if command.id == "other-payload" and target.step_id is not None:
         return "it is the run that is called with another: what this is called with comes from it"
-    if action in (Action.SET_RESULT, Action.SKIP) or command.id == "other-payload":
-        return ""  # of any state
+    if action in OF_ANY_STATE or command.id == "other-payload":
+        return ""
     if action is Action.RETRY and state is State.PAUSED:
         unhandled = target.pause_reason == PauseReason.UNHANDLED_FAILURE
         return f"it is paused: P resumes it{', R on the failed step opens that' * unhandled}"

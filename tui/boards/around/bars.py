@@ -21,6 +21,7 @@ from tui.boards.jobs import job_told
 from tui.boards.looking import GONE_INTO, Looking
 from tui.boards.looks import LOOKS, SHAPES, glyph
 from tui.boards.presence import act_on_run, presence
+from tui.boards.said import latest_note, said_of
 from tui.boards.selection import Selection
 from tui.data.hosts import standing_still
 from tui.data.inputs import LinkState
@@ -43,6 +44,7 @@ RELEASE = "release"
 """What held attempts wait for."""
 REASON_FROM_COLUMNS = 100
 """A narrower list of runs has no column for it."""
+ALL_OF_A_CAUSE = " · i shows all"
 COUNTED_ON_TABS = ("causes", "jobs")
 COUNTED_AS = {"runs": " runs", "retries": " steps", "hosts": " hosts", "jobs": " jobs"}
 """What a board has as its rows: a tab counts the same."""
@@ -286,10 +288,7 @@ def _totals(it: Shown) -> list[Piece]:
     if not it.rows.ids:
         return []
     if it.looking.view == "causes":
-        stuck = it.store.status.stuck_count or 0
-        causes = f"{len(it.rows.ids):,} cause{'s' if len(it.rows.ids) > 1 else ''}"
-        runs = f"{stuck:,} stuck run{'' if stuck == 1 else 's'}"
-        return [Piece(f" {runs} · {causes}", "dim")]
+        return _of_causes(it)
     total = len(it.rows.ids) if listing.total is None else max(listing.total, len(it.rows.ids))
     if it.looking.view == "retries" and not listing.at_tail and not it.looking.filters["retries"]:
         timed = _timed(it)
@@ -312,6 +311,31 @@ def _totals(it: Shown) -> list[Piece]:
         pieces.append(Piece(f" · +{fmt.short(listing.unseen)} new", "alarm"))
     run = it.store.runs.get(it.rows.cursor_id or "") if it.looking.view == "runs" else None
     return pieces if run is None else [*pieces, *_of_run(it, run)]
+
+
+def _of_causes(it: Shown) -> list[Piece]:
+    """How many there are, and how many are dismissed; then what was said of the one under the
+    cursor: that alone where there is no room for both."""
+    store, causes = it.store, it.store.causes
+    stuck = store.status.stuck_count or 0
+    hidden = sum(cause.is_dismissed for cause in causes.values())
+    needing = len(it.rows.ids) - hidden
+    told = f" {stuck:,} stuck run{'' if stuck == 1 else 's'}"
+    told += f" · {needing:,} cause{'' if needing == 1 else 's'}"
+    if store.dismissed[0]:
+        more = "m leaves them out" if it.looking.with_dismissed else "m lists them"
+        told += f" · {store.dismissed[0]:,} dismissed, {more}"
+    pieces = [Piece(told, "dim")]
+    cause = causes.get(it.rows.cursor_id or "")
+    said = [] if cause is None else list(said_of(cause, store.time.now_ms()))
+    whole = [*pieces, *_joined(said)]
+    if not said or sum(width(piece.text) for piece in whole) <= it.cells:
+        return whole
+    left, pieces = it.cells - width(ALL_OF_A_CAUSE), [Piece(" ")]
+    for piece in _joined(said)[1:]:
+        text = clip(piece.text, max(0, left - sum(width(each.text) for each in pieces)))
+        pieces.append(piece._replace(text=text))
+    return [*pieces, Piece(ALL_OF_A_CAUSE, "dim")]
 
 
 def _of_run(it: Shown, run: Run) -> list[Piece]:
@@ -380,6 +404,8 @@ def _run_status(it: Shown) -> list[Piece]:
         pieces.append(Piece(f"  generation {run.generation}", "plain"))
     if run.dismissed:
         pieces.append(Piece("  dismissed", "dim"))
+    if note := latest_note(tree.notes, it.store.time.now_ms()):
+        pieces.append(Piece(f"  {note}", "strong"))
     for hold in holds_over(tree, it.store.holds):
         now_ms, zone = it.store.time.now_ms(), it.looking.zone
         pieces.append(Piece(f"  {hold_text(hold, now_ms, zone)}", "paused"))

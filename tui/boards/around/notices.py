@@ -73,6 +73,16 @@ def notice(store: Store, asked: Viewed, cells: int) -> list[Cell]:
             return list(_untrusted(store, asked, cells))
 
 
+def dismissed_text(dismissed: tuple[int, int]) -> str:
+    """`2 causes of 5 runs are dismissed`; empty: none is."""
+    causes, runs = dismissed
+    if not causes:
+        return ""
+    of = f"{fmt.count(runs)} run{'' if runs == 1 else 's'}"
+    are = "is" if causes == 1 else "are"
+    return f"{fmt.count(causes)} cause{'' if causes == 1 else 's'} of {of} {are} dismissed"
+
+
 def _address(asked: Viewed) -> str:
     return safe(without_user(asked.url))
 
@@ -225,6 +235,8 @@ def _nothing(store: Store, asked: Viewed) -> Iterator[tuple[str, str]]:
             yield "Nothing waits to be tried again.", "good"
         case "causes":
             yield f"Nothing needs a person. {done} {runs} {have} completed.", "good"
+            if told := dismissed_text(store.dismissed):
+                yield f"{told}: m lists {'it' if store.dismissed[0] == 1 else 'them'}", "dim"
         case "hosts":
             yield "No host was called within the last minutes.", "plain"
         case _:

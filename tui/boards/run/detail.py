@@ -6,11 +6,12 @@ from collections.abc import Iterator, Sequence
 
 from engine.shown import times
 from engine.shown.states import SET_BY
-from engine.wire import DelayBy, Failure, FailureKind, HoldRow, MoveRow, PauseReason
+from engine.wire import DelayBy, Failure, FailureKind, HoldRow, MoveRow, NoteRow, PauseReason
 from tui.boards.by_hand import repairs_told
 from tui.boards.cells import Cell, Part, Seen, last_text, step_state_cell, why_text
 from tui.boards.held import hold_text, way_out
 from tui.boards.looks import LOOKS
+from tui.boards.said import notes_told
 from tui.boards.steptree import STILL, took_cell
 from tui.data.model import Attempt, State, Step, ms_of
 from tui.text import fmt
@@ -36,15 +37,16 @@ def inspector(
     *,
     roomy: bool = False,
     moves: Sequence[MoveRow] = (),
+    notes: Sequence[NoteRow] = (),
     holds: Sequence[HoldRow] = (),
     releasing_takes: str = "",
     cause: Step | None = None,
     answer: Sequence[Cell] = (),
 ) -> list[Cell]:
     """A step, in lines of so many cells. `roomy`: there are lines enough for all of it. `moves`: of
-    the run whose root it is, to other URLs. `holds`: those on it, and what beside the command
-    `releasing_takes`. `cause`: the step for which it ended. `answer`: how the answer to its last
-    attempt begins."""
+    the run whose root it is, to other URLs; `notes`: of that run. `holds`: those on it, and what
+    beside the command `releasing_takes`. `cause`: the step for which it ended. `answer`: how the
+    answer to its last attempt begins."""
     state, style = step_state_cell(step)
     took, took_style = took_cell(step, seen)
     if step.state is State.PAUSED or took == "—":
@@ -58,6 +60,7 @@ def inspector(
     for label, text, style in (
         *_why(step, cause),
         *repairs_told(step, seen),
+        *notes_told(notes, seen),
         *held,
         *whom,
         *moved,
