@@ -45,6 +45,7 @@ SERVE_PORT_HELP = f"With --serve; 0: any that is free. [default: {SERVE_PORT}]"
     help="What to begin with.",
 )
 @click.option("--filter", default="is:live", show_default=True, help="Which runs are listed.")
+@click.option("--run", metavar="ID[#STEP]", help="Open this run, at a step by its id or name.")
 @click.option("--read-only", is_flag=True, help="Look, and change nothing.")
 @click.option("--once", is_flag=True, help="Print the board once, as text, and end.")
 @click.option("--json", "as_json", is_flag=True, help="With --once: as JSON.")
@@ -99,6 +100,8 @@ def tui(
     if (once or as_json) and (record is not None or replay is not None):
         raise click.UsageError("--once asks an engine once: not with --record or --replay.")
     if once or as_json:
+        if options.run:
+            raise click.UsageError("--once prints a board: `atomic show ID` prints a run.")
         _once(options, as_json=as_json)
         return
     if not (serve or on_terminal()):
@@ -151,6 +154,7 @@ def _options(ctx: click.Context) -> Options:
         url=profile.url if profile is not None else url or given["engine"],
         board=chosen("board"),
         filter=chosen("filter"),
+        run=given["run"] or "",
         read_only=chosen("read_only") or (given["serve"] and not given["allow_actions"]),
         theme=chosen("theme"),
         ascii_only=chosen("ascii") or not (given["serve"] or unicode_terminal()),
@@ -183,9 +187,15 @@ def _check(options: Options) -> None:
     """Raises UsageError for what would only be found out on the screen."""
     from tui.data.filter import fault
     from tui.screen.themes import LIKE, NAMES
+    from tui.text.link import RUN_ID_CHARACTERS, Place
 
     if (wrong := fault(options.filter)) is not None:
         raise click.UsageError(f"--filter: {safe(wrong.detail)}")
+    if options.run and not Place.of(options.run).is_whole():
+        raise click.UsageError(
+            f"--run: {safe(Place.of(options.run).run)!r} is no id of a run, which has"
+            f" {RUN_ID_CHARACTERS} letters and digits: `atomic runs` lists them."
+        )
     if options.theme is not None and options.theme not in (*NAMES, *LIKE):
         raise click.UsageError(f"--theme: {safe(options.theme)} is none of {', '.join(NAMES)}.")
 

@@ -29,6 +29,8 @@ class Options(Struct, frozen=True, kw_only=True):
     url: str
     board: str = "runs"
     filter: str = "is:live"
+    run: str = ""
+    """The run to begin with, as `ID` or `ID#STEP`; empty: none."""
     read_only: bool = False
     ascii_only: bool = False
     slow_link: bool = False

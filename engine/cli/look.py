@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 import re
 import sys
+from typing import TYPE_CHECKING
 
 import click
 
@@ -23,10 +24,14 @@ from engine.cli.show.lists import status_lines
 from engine.cli.show.text import count_text, echo_json, safe, to_terminal
 from engine.cli.show.tree import hold_text, note_text, run_tree_lines
 
+if TYPE_CHECKING:
+    from engine.client import Client
+
 OF_A_FILE = (
     "It stands in a file, which gives it no name: it is called so after its client or role and the"
     " beginning of its SHA-256, here, in `atomic token ls` and in the audit."
 )
+NO_PAGES = "This engine serves no pages: its settings say `ui = false`, or it is older."
 
 
 @click.command()
@@ -177,19 +182,33 @@ def show(
     """Draw a run: its steps as a tree, their state, tries, and when the next try is."""
     if html and (as_json or attempts):
         raise click.UsageError("--html goes with neither --json nor --attempts: it has all tries.")
-    if html and to_terminal():  # its bytes are as the engine sent them
-        raise click.UsageError("--html prints a page for a browser: add `> run.html`.")
     if bodies and not html:
         raise click.UsageError("--bodies goes with --html; `atomic body` prints one of them.")
+    if html and to_terminal():
+        raise click.UsageError("--html is no text for a terminal: add `> run.html`, or a pipe.")
     with client_of(engine) as client:
         run_id = name.find(client)
         if html:
-            return click.echo(client.operate.run_file(run_id, bodies=bodies), nl=False)
+            return click.echo(_run_file(client, run_id, bodies=bodies), nl=False)
         tree = client.operate.run(run_id)
     if as_json:
         echo_json(tree)
     else:
         click.echo("\n".join(run_tree_lines(tree, attempts=attempts)))
+
+
+def _run_file(client: Client, run_id: str, *, bodies: bool) -> bytes:
+    """The run as one page. Raises Refusal where an engine serves none."""
+    from engine.client import ProblemError
+    from engine.wire import Problem
+
+    try:
+        return client.operate.run_file(run_id, bodies=bodies)
+    except ProblemError as error:
+        if error.problem != Problem.NOT_FOUND:
+            raise
+        client.operate.run(run_id)  # says so if there is no such run
+        raise Refusal(NO_PAGES) from error
 
 
 @click.command()
@@ -212,9 +231,7 @@ def ui(no_browser: bool, engine: str, as_json: bool) -> None:
         except ProblemError as error:
             if error.problem != Problem.NOT_FOUND:
                 raise
-            raise Refusal(
-                "This engine serves no pages: its settings say `ui = false`, or it is older."
-            ) from error
+            raise Refusal(NO_PAGES) from error
     if as_json:
         return echo_json(found)
     url = safe(found.url or f"{engine.rstrip('/')}{found.path}")

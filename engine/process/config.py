@@ -105,7 +105,8 @@ class Config(Struct, frozen=True, kw_only=True):
     public_url: Annotated[Annotated[str, Meta(pattern=HTTP_URL, max_length=2_048)] | None, _doc(
         "URL under which people reach the engine, as its proxy has it; may have a path:"
         " `https://ops.example.com/atomic`. Links of pages begin with its path, cookies are for TLS"
-        " where it is https, and the engine answers to its host as to `hosts`."
+        " where it is https, and the engine answers to its host as to `hosts`. The dashboard copies"
+        " addresses of pages that begin with it."
     )] = None  # fmt: skip
     ui: Annotated[bool, _doc(
         "Whether the engine serves pages for people below `/ui`. They only read."

@@ -190,6 +190,9 @@ class Status(Struct, frozen=True, rename="camel", omit_defaults=True):
     that one."""
     clients: tuple[ClientUse, ...] | None = None
     """Those that have limits of their own. Of who sees one client that one."""
+    pages_url: str | None = None
+    """What the addresses of pages for people begin with, as people reach them; None: the engine
+    does not know (`public_url`), or serves none."""
     token: OwnToken | None = None
     """Of who asked; None where the engine asks for no token."""
 

@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from engine.wire import Problem
-from tests.client.fake_engine import Atomic, answer, refusal
+from tests.client.fake_engine import RUN, Atomic, answer, refusal
 
 
 def test_a_run_as_a_page(atomic: Atomic):
@@ -19,11 +19,21 @@ def test_a_run_as_a_page(atomic: Atomic):
         assert atomic("show", "01A", *wrong).exit_code == 2
 
 
-def test_no_page_goes_to_a_terminal(atomic: Atomic, monkeypatch: pytest.MonkeyPatch):
-    """It is for a file; and whatever answered may be no engine."""
+def test_no_page_is_poured_over_a_terminal(atomic: Atomic, monkeypatch: pytest.MonkeyPatch):
+    """It says what to do instead, and asks the engine for nothing."""
     monkeypatch.setattr("engine.cli.look.to_terminal", lambda: True)
-    refused = atomic("show", "01A", "--html")
-    assert (refused.exit_code, "> run.html" in refused.stderr) == (2, True)
+    result = atomic("show", "01A", "--html", answers=[AssertionError("it was asked")])
+    assert (result.exit_code, "add `> run.html`" in result.output) == (2, True)
+
+
+def test_an_engine_without_pages_says_so(atomic: Atomic):
+    """Not that there is no such run, if there is; of one that there is not it says that."""
+    nothing = refusal(Problem.NOT_FOUND, "Nothing is at this address.")
+    there = answer({"run": RUN, "steps": [], "serverTime": "2026-11-23T12:00:00.000Z"})
+    assert "serves no pages" in atomic("show", "01A", "--html", answers=[nothing, there]).output
+    unknown = refusal(Problem.NOT_FOUND, "There is no run 01A.")
+    told = atomic("show", "01A", "--html", answers=[unknown, unknown]).output
+    assert "There is no run 01A" in told
 
 
 def test_the_link_to_the_pages(atomic: Atomic):

@@ -241,6 +241,28 @@ async def test_behind_a_proxy_under_a_prefix(tmp_path: Path) -> None:
             page = await http.get("/ui/stuck", headers={"Cookie": cookie})
             assert 'href="/atomic/ui/static/ui.css"' in page.text
             assert 'href="/ui' not in page.text
+            bearer = {"Authorization": f"Bearer {it.reader}"}
+            status = (await http.get("/api/v1/status", headers=bearer)).json()
+            assert status["pagesUrl"] == "https://ops.example.com/atomic/ui"
+            link = (await http.post("/ui/codes", json={}, headers=bearer)).json()["url"]
+            assert link.startswith("https://ops.example.com/atomic/ui/login?code=")
+
+
+@pytest.mark.parametrize(("settings", "told"), [
+    ({}, None),
+    ({"public_url": "http://ops:8080"}, "http://ops:8080/ui"),
+    ({"public_url": "http://ops:8080", "ui": False}, None),
+])  # fmt: skip
+async def test_where_the_pages_are_is_told(
+    tmp_path: Path, settings: dict[str, Any], told: str | None
+) -> None:
+    """As far as the engine knows it, and where there are pages; to a token of one client too."""
+    async with locked(tmp_path, **settings) as it, it.browser() as http:
+        bound = await it.admin.admin.add_token("shop-reader", "read", client="shop")
+        for token in (it.reader, bound.made.secret):
+            bearer = {"Authorization": f"Bearer {token}"}
+            status = (await http.get("/api/v1/status", headers=bearer)).json()
+            assert status.get("pagesUrl") == told
 
 
 async def test_a_code_logs_a_browser_in_once(tmp_path: Path) -> None:

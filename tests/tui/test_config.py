@@ -126,6 +126,15 @@ def test_recordings_and_one_board_go_not_together(tmp_path: Path) -> None:
     assert not path.exists()
 
 
+def test_a_run_to_begin_with_is_named_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What can be no id is refused before a screen is there; a board as text has no run."""
+    monkeypatch.setattr("tui.command.on_terminal", lambda: True)
+    for named in ("8733", "8733#charge", "#charge", "x" * 27):
+        refused = CliRunner().invoke(tui, ["--run", named])
+        assert (refused.exit_code, "is no id of a run, which has 26" in refused.output) == (2, True)
+    assert "`atomic show ID` prints a run" in once("--run", "x" * 26)
+
+
 PROFILES = """
 token-file = "all.token"
 [profiles.prod]

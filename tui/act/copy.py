@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from anyio import to_thread
 
 from engine.client import AtomicError
+from engine.client.errors import without_user
 from engine.wire import StepRow
 from tui.act.open import step_at
 from tui.act.outside import Tell
@@ -20,7 +21,8 @@ from tui.act.stage import Choice, Question, Stage, Terminal
 from tui.boards.run.bodies import read, redacted_text
 from tui.data.model import Step, step_of
 from tui.data.reach import why_no_bodies
-from tui.text import clipboard, curl, fmt
+from tui.text import clipboard, curl, fmt, link
+from tui.text.link import Place
 from tui.text.redact import Redactor
 from tui.text.sanitize import TEXT_CHARACTERS_MAX
 
@@ -29,6 +31,7 @@ TOLD = {
     "answer": "what its last attempt was answered",
     "curl": "its request as a command",
 }
+LINK = "link"
 
 
 class Copyable(NamedTuple):
@@ -38,6 +41,8 @@ class Copyable(NamedTuple):
     known: dict[str, str]
     """By name, as it is shown; empty where the engine has to be asked."""
     step: Step | None = None
+    place: Place | None = None
+    """Where a link leads; None: to nothing."""
 
 
 class Copied(NamedTuple):
@@ -78,6 +83,8 @@ class Copying:
         why = why_no_bodies(stage.store.status)
         shown = [Choice(name[0], name, name, told) for name, told in copyable.known.items()]
         shown += [Choice(name[0], name, name, why or told, why) for name, told in more.items()]
+        if copyable.place is not None:
+            shown.append(Choice(LINK[0], LINK, LINK, "the address of its page, and a command"))
 
         def chosen(name: str) -> None:
             if name:
@@ -99,13 +106,21 @@ class Copying:
             step = step_at(stage)
             if step is None:
                 return None
-            return Copyable(step.id, {"id": step.id, "key": step.key, "url": step.url}, step)
-        known = {"id": row_id}
+            known = {"id": step.id, "key": step.key, "url": step.url}
+            return Copyable(step.id, known, step, self._place(step.run_id, step.id))
+        known, place = {"id": row_id}, None
         if stage.looking.view == "runs":
             run = stage.store.runs.get(row_id)
             known |= {} if run is None else {"key": run.key}
             known |= {} if stage.looking.is_recording else {"url": ""}  # of the run's own step
-        return Copyable(row_id, known)
+            place = self._place(row_id, row_id)
+        elif (retry := stage.store.retries.get(row_id)) and stage.looking.view == "retries":
+            place = self._place(retry.run_id, row_id)
+        return Copyable(row_id, known, place=place)
+
+    def _place(self, run_id: str, step_id: str) -> Place | None:
+        """A recording is nowhere that a link could lead to."""
+        return None if self._stage.looking.is_recording else Place.at(run_id, step_id)
 
     # -- getting it ----------------------------------------------------------------------------
 
@@ -123,6 +138,9 @@ class Copying:
                 return await self._body(copyable.step_id, step.last_answered)
             case "curl":
                 return await self._curl(await self._row(copyable))
+            case "link":
+                assert copyable.place is not None  # else it is not offered
+                return self._link(copyable.place)
             case _:
                 return await self._text(name, copyable)
 
@@ -161,6 +179,16 @@ class Copying:
             return Copied(data.decode(), note)
         except UnicodeDecodeError:
             raise NotCopied("it is no text: e opens it in $EDITOR") from None
+
+    def _link(self, place: Place) -> Copied:
+        """The address, where the engine knows it, and the command, each on its line. The command
+        comes last: what is behind one goes, where a shell is given both, to what it starts."""
+        stage = self._stage
+        opens = link.command(place, without_user(stage.options.url))
+        page = link.address(place, stage.store.status.pages_url or "")
+        if page is None:
+            return Copied(opens, " · the command alone: no public_url is set")
+        return Copied(f"{page}\n{opens}")
 
     async def _curl(self, row: StepRow) -> Copied:
         stage = self._stage

@@ -14,9 +14,11 @@ from tui.data.tree import Tree
 from tui.text.sanitize import clean
 
 
-def open_run(stage: Stage, run_id: str, step_id: str | None = None) -> None:
-    """Open a run, at one of its steps."""
-    stage.looking.open_run(run_id, step_id)
+def open_run(
+    stage: Stage, run_id: str, step_id: str | None = None, *, was_named: bool = False
+) -> None:
+    """Open a run, at one of its steps: by its id, or its name if a person named it."""
+    stage.looking.open_run(run_id, step_id, was_named=was_named)
     stage.show("run")
 
 

@@ -11,9 +11,7 @@ from tui.act.stage import Does, Page, Stage, TypedLine
 from tui.boards.around.help import help_lines
 from tui.data.store import Store
 from tui.keys import BOARDS, NoCommand, parse_command, remapped
-
-RUN_ID_CHARACTERS = 26
-"""Of a ULID."""
+from tui.text.link import RUN_ID_CHARACTERS, Place
 
 
 def _show(view: str) -> Does:
@@ -70,9 +68,18 @@ def _utc(stage: Stage, _: str) -> None:
     stage.tell(f"times are told in {'UTC' if is_utc else 'local time'}")
 
 
+def begin(stage: Stage) -> None:
+    """Look at the board that the dashboard was started with, or from there at its run."""
+    stage.show(stage.looking.view)
+    if stage.options.run:
+        _run(stage, stage.options.run)
+
+
 def _run(stage: Stage, wanted: str) -> None:
+    place = Place.of(wanted)
     try:
-        open_run(stage, run_id_of(stage.store, wanted))
+        run_id = run_id_of(stage.store, place.run)
+        open_run(stage, run_id, place.step or None, was_named=True)
     except LookupError as error:
         stage.tell(str(error.args[0]), "alarm")
 

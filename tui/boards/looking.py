@@ -67,7 +67,9 @@ class Looking(Struct, kw_only=True):
     opened_at: str | None = None
     """The step at which it was opened: it is never folded."""
     landing: str | None = None
-    """The step to go to when the run has been read."""
+    """The step to go to when the run has been read: its id, or its name."""
+    was_named: bool = False
+    """A person named that step: it is told if there is none."""
     collapsed: set[str] = field(default_factory=set)
     listed: set[str] = field(default_factory=set)
     """Steps whose many children all have lines of their own."""
@@ -194,26 +196,28 @@ class Looking(Struct, kw_only=True):
 
     # -- a run ---------------------------------------------------------------------------------
 
-    def open_run(self, run_id: str, step_id: str | None = None) -> None:
+    def open_run(self, run_id: str, step_id: str | None = None, *, was_named: bool = False) -> None:
         """Have a run open, at one of its steps; `go` looks at it."""
-        self.run_id = run_id
+        self.run_id, self.was_named = run_id, was_named
         self.landing = self.opened_at = step_id
         self.collapsed, self.listed, self.lines = set(), set(), {}
         self.filters.pop("run", None)
         self.before_typed.pop("run", None)
 
     def land(self, ids: Sequence[str], tree: Tree | None) -> str | None:
-        """The step to go to now, once: as soon as it is there."""
+        """The step to go to now, once: as soon as it is there, or as it is known that it is not."""
         wanted = self.landing
         if wanted is None or self.view != "run" or not ids:
             return None
-        is_there = wanted in ids
-        if is_there or tree is None or not tree.outdated:
-            self.landing = None
-        return wanted if is_there else None
+        if wanted not in ids and tree is not None and tree.outdated:
+            return None
+        self.landing = None
+        return wanted
 
     def lay_out(self, tree: Tree | None) -> None:
         """The open run is this now."""
+        if tree is not None and self.landing is not None and self.landing not in tree.steps:
+            self.landing = self.opened_at = tree.step_called(self.landing) or self.landing
         how = self._arranged()
         found = [] if tree is None else steptree.lines(tree, how)
         if tree is not None and how.keeps is not None:

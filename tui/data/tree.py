@@ -26,6 +26,12 @@ class Tree(Struct):
     holds: tuple[HoldRow, ...] = ()
     """What keeps its steps from starting, as it was read."""
 
+    def step_called(self, name: str) -> str | None:
+        """The first step that is shown or called so, by its id; None: there is none."""
+        steps = self.steps.values()
+        shown = (step.id for step in steps if step.label == name)
+        return next(shown, None) or next((step.id for step in steps if step.name == name), None)
+
     def take(self, event: Happening) -> set[str]:
         """An event of one of its steps; returns the ids of the steps that it changed."""
         before = self.steps.get(event.step_id)

@@ -13,14 +13,12 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual import events, on
-from textual.app import App, ComposeResult
+from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Container
-from textual.filter import LineFilter
-from textual.screen import Screen
 from textual.widgets import ContentSwitcher, Input
 
-from tui.act import move, open, show, sort
+from tui.act import export, move, open, show, sort
 from tui.act.change.act import Acting
 from tui.act.copy import Copying
 from tui.act.outside import Outside
@@ -36,7 +34,7 @@ from tui.data.inputs import LinkState
 from tui.data.store import Store
 from tui.keys import BY_ID, COMMANDS, LISTS, TYPED_BEHIND, Command, remapped, why_not_here
 from tui.screen import themes
-from tui.screen.attention import GIVE_TITLE_BACK, KEEP_TITLE, Attention
+from tui.screen.attention import Attention
 from tui.screen.dialogs import background
 from tui.screen.dialogs.ask import Ask, Choose, Read
 from tui.screen.dialogs.body import BodyScreen
@@ -45,12 +43,11 @@ from tui.screen.dialogs.small import TooSmall, is_too_small
 from tui.screen.draw import ACROSS, DOWN, Drawing
 from tui.screen.follow import Following
 from tui.screen.prompt import Prompt
-from tui.screen.widgets.ascii import Asciify
+from tui.screen.terminal import OnTerminal
 from tui.screen.widgets.bar import Bar
 from tui.screen.widgets.grid import Grid
 from tui.screen.widgets.lines import Lines
 from tui.screen.widgets.styled import COMPONENTS
-from tui.screen.widgets.tight import TightScreen
 from tui.settings import Options
 from tui.text.sanitize import safe
 
@@ -64,7 +61,7 @@ SLOW_FLUSH_S, SLOW_TICK_S = 1.0, 5.0
 FLASH_S = 5.0
 
 
-class Dashboard(App[None]):
+class Dashboard(OnTerminal):
     """See the head of this file."""
 
     CSS_PATH: ClassVar[Any] = "app.tcss"
@@ -101,11 +98,10 @@ class Dashboard(App[None]):
     ) -> None:
         """`connects` makes the client when the first picture has been drawn. Without one, or a
         `feed`, what the store is given is shown: `also` may give it, beside the screen; a test."""
-        super().__init__()
+        super().__init__(ascii_only=options.ascii_only)
         self.store, self.options = store, options
         self.commands = remapped(options.keys)
         self.set_keymap({each.id: each.keys for each in self.commands if each.id in options.keys})
-        self.ascii_filter = Asciify(enabled=options.ascii_only)
         self.following = Following(store, self, take or store.apply, chance, self._draw_soon)
         self._connects, self._also = connects, also
         if client is not None and feed:
@@ -127,19 +123,6 @@ class Dashboard(App[None]):
         self.outside = Outside(self, self)
         self.drawing = Drawing(self, self, self.rows, self.acting, self.commands)
         self.attention = Attention(store)
-
-    def get_line_filters(self) -> list[LineFilter]:
-        """The last thing that is done to a line."""
-        found = list(super().get_line_filters())
-        return [*found, self.ascii_filter] if self.ascii_filter.enabled else found
-
-    def get_theme_variable_defaults(self) -> dict[str, str]:
-        """What Textual's own themes do not have."""
-        return themes.variables(self.current_theme)
-
-    def get_default_screen(self) -> Screen[None]:
-        """The screen of the boards."""
-        return TightScreen()
 
     # -- composing -----------------------------------------------------------------------------
 
@@ -167,11 +150,10 @@ class Dashboard(App[None]):
         yield Bar(1, id="foot")
 
     def on_mount(self) -> None:
-        self._tell_terminal(KEEP_TITLE)
         background.watch(self)
         self.set_interval(SLOW_FLUSH_S if self.options.slow_link else FLUSH_S, self.flush)
         self.set_interval(SLOW_TICK_S if self.options.slow_link else TICK_S, self.tick)
-        self.show(self.looking.view)
+        show.begin(self)
         themes.begin(self, self)
         # time has passed while it was suspended
         self.app_resume_signal.subscribe(self, lambda _: show.resync(self))
@@ -278,23 +260,9 @@ class Dashboard(App[None]):
     def _call_attention(self) -> None:
         """Title and bell of the terminal."""
         if (title := self.attention.new_title()) is not None:
-            self._tell_terminal(in_ascii(title) if self.options.ascii_only else title)
+            self.tell_terminal(in_ascii(title) if self.options.ascii_only else title)
         if self.attention.rings() and self.options.bell:
             self.bell()
-
-    def _tell_terminal(self, sequence: str) -> None:
-        """What Textual has no words for. The text in it is ours."""
-        if self._driver is not None and not self.is_headless and not self.is_web:
-            self._driver.write(sequence)
-
-    def _fatal_error(self) -> None:
-        """As Textual has it, but without the values of variables: bodies are among them."""
-        from rich.traceback import Traceback
-
-        self.panic(Traceback(show_locals=False, width=None))
-
-    def on_unmount(self) -> None:
-        self._tell_terminal(GIVE_TITLE_BACK)
 
     # -- what commands ask of it (`Stage`, `Terminal`) -----------------------------------------
 
@@ -487,6 +455,7 @@ DOES: dict[str, Callable[[Dashboard, str], None]] = {
     "copy": lambda app, _: app.copying.ask(),
     "pager": lambda app, _: app.outside.show_last("PAGER"),
     "editor": lambda app, _: app.outside.show_last("EDITOR"),
+    "export": lambda app, form: export.export(app, app, form),
     "inspector": lambda app, _: app.toggle_inspector(),
     "theme": lambda app, name: themes.choose_theme(app, app, name),
     "palette": lambda app, _: app.open_palette(),

@@ -92,6 +92,8 @@ class Drawing:
             stage.tell(f"{gone}: not marked any more", "alarm")
         tree = stage.store.trees.get(looking.run_id or "")
         if (step_id := looking.land(ids, tree)) is not None:
+            if step_id not in ids and looking.was_named:
+                stage.tell(f"the run has no step {step_id}: it is shown from its head", "alarm")
             rows.move_to_id(step_id)
         if at_end:
             rows.move_to(-1)

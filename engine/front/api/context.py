@@ -27,6 +27,7 @@ from engine.registry.registry import Registry
 from engine.runs.engine import Engine
 from engine.telemetry.log import Log
 from engine.telemetry.metrics import Metrics
+from engine.wire.routes import UI
 
 
 class Front(Struct, frozen=True):
@@ -62,3 +63,11 @@ class Front(Struct, frozen=True):
     durability: dict[str, str | int]
     """As it was read at the start."""
     examined: Examined
+
+
+def pages_url(config: Config) -> str | None:
+    """What the addresses of pages begin with, as people reach them; None: that is not known
+    (`public_url`), or there are no pages."""
+    if config.public_url is None or not config.ui:
+        return None
+    return config.public_url.rstrip("/") + UI.path

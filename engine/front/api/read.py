@@ -23,7 +23,7 @@ from engine.front.admin.alerts import alerts_status
 from engine.front.admin.backup import backup_status
 from engine.front.admin.prune import retention_status
 from engine.front.api.causes import hidden_of
-from engine.front.api.context import Front
+from engine.front.api.context import Front, pages_url
 from engine.front.api.figures import (
     bad_file_rows,
     client_rows,
@@ -77,7 +77,6 @@ async def status(front: Front, who: Who) -> wire.Status:
     due = await front.views.due_counts(now)
     engine = front.engine
     store, places = engine.store, engine.places
-    clients = await client_rows(front.limits, engine)
     return wire.Status(
         instance=front.instance,
         version=front.version,
@@ -112,7 +111,8 @@ async def status(front: Front, who: Who) -> wire.Status:
         bad_files=bad_file_rows(front.registry.bad_files),
         defined_twice=front.registry.defined_twice or None,
         listeners=listener_rows(front.listeners),
-        clients=clients,
+        clients=await client_rows(front.limits, engine),
+        pages_url=pages_url(front.config),
         token=_token(who),
     )
 
@@ -120,10 +120,9 @@ async def status(front: Front, who: Who) -> wire.Status:
 async def own_status(front: Front, who: Who, client: str) -> wire.Status:
     """The same for who sees one client: what is of that, and what is of nobody. Nothing of the
     rest, which tells of the others: rates, hosts, places, memory."""
-    now, engine = front.clock.steady_ms(), front.engine
-    last_seq = (await front.views.summary(now)).last_seq
-    hidden = await hidden_of(front, client)
-    found = await front.views.client_summary(client, now, hidden.runs)
+    now, engine, views = front.clock.steady_ms(), front.engine, front.views
+    last_seq, hidden = (await views.summary(now)).last_seq, await hidden_of(front, client)
+    found = await views.client_summary(client, now, hidden.runs)
     return wire.Status(
         instance=front.instance,
         version=front.version,
@@ -145,6 +144,7 @@ async def own_status(front: Front, who: Who, client: str) -> wire.Status:
         limits=limits_set(front.config, engine.budget.bytes_max),
         listeners=listener_rows(front.listeners, client),
         clients=await client_rows(front.limits, engine, client),
+        pages_url=pages_url(front.config),
         token=_token(who),
     )
 

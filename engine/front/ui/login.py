@@ -13,6 +13,7 @@ from engine.core.errors import Problem
 from engine.front.access.codes import Codes
 from engine.front.access.who import EVERYBODY
 from engine.front.access.wrong import TRIES_MAX, WrongTries
+from engine.front.api.context import pages_url
 from engine.front.server.reply import Reply
 from engine.front.server.strict import RawHeaders
 from engine.front.show.replies import problem_reply
@@ -101,8 +102,8 @@ class Door:
         digest, path = self._front.gate.digest_of(headers), UI.path
         if self._front.registry.asks_token and digest is not None:
             path = f"{UI_LOGIN.path}?code={self._codes.make(digest)}"
-        public = self._front.config.public_url
-        return PageLink(path, None if public is None else f"{public.rstrip('/')}{path}")
+        outside = pages_url(self._front.config)
+        return PageLink(path, outside and outside + path.removeprefix(UI.path))
 
     async def ask_first(self, code: str) -> Reply:
         """`GET /ui/login?code=…` by a link of another page, which may be somebody's who wants a

@@ -12,8 +12,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from engine.wire import AttemptRow, StepRow
+from engine.wire import AttemptRow, RetryPage, RetryRow, StepRow
 from tests.tui.on_screen import World, at, line_with, on_screen, run_row, step_row
+from tui.data.inputs import RetriesRead
 from tui.screen.dialogs.body import BodyScreen
 from tui.text import curl
 from tui.text.clipboard import MAC, OSC_52_BASE64_BYTES_MAX, Tool, give, terminal_takes, tool
@@ -248,3 +249,79 @@ async def test_what_became_of_a_copy_is_told_on_the_board_when_the_body_is_close
     await world.works_end()
     line_with(await world.shown(), "answer sent to the terminal (OSC 52)")
     assert len(sent) == 1
+
+
+PAGES = "https://ops.example.com/atomic/ui"
+
+
+@on_screen(size=(120, 30))
+async def test_a_link_is_the_address_and_a_command(world: World) -> None:
+    """Of a run in its list, of a step in its run and among the retries; the command comes last, as
+    what stands behind it would be typed into what it starts."""
+    sent = fill(world)
+    world.live(pagesUrl=PAGES)
+    run = run_row(1)
+    charge = step_row(run.id, "charge", "backing-off")
+    world.tree(run, step_row(run.id, None, "waiting"), charge)
+    await world.shown()
+    await world.press("y")
+    line_with(await world.press("l"), "link sent to the terminal (OSC 52)")
+    await world.press("enter", "y", "l", "j", "y", "l")
+    tui = "atomic tui http://engine.test --run"
+    page = f"{PAGES}/runs/{run.id}"
+    whole = f"{page}\n{tui} {run.id}"
+    of_step = f"{page}?step={charge.id}#{charge.id}\n{tui} '{run.id}#{charge.id}'"
+    assert sent == [whole, whole, of_step]
+    assert run.at is not None
+    retry = msgspec.structs.replace(run.at, step_id=charge.id, due_at=at(9))
+    row = RetryRow(run.id, "shop", "order", 4, retry)
+    world.store.apply(RetriesRead("retries", RetryPage((row,))))
+    await world.press("2", "y", "l")
+    assert sent[3] == sent[2]
+
+
+@on_screen()
+async def test_an_address_that_is_not_told_is_not_made_up(world: World) -> None:
+    """Then there is the command alone, which is said; of what has no page there is no link."""
+    sent = fill(world)
+    await world.shown()
+    await world.press("y")
+    line_with(
+        await world.press("l"),
+        "link sent to the terminal (OSC 52) · the command alone: no public_url is set",
+    )
+    world.live(pagesUrl="https://ops.example.com/$(touch pwned)")
+    await world.press("y", "l")
+    assert sent == [f"atomic tui http://engine.test --run {run_row(1).id}"] * 2
+    world.app.looking.is_recording = True
+    assert " l  link" not in "\n".join(await world.press("y"))
+
+
+@on_screen(run=f"{run_row(1).id}#charge")
+async def test_a_dashboard_is_started_on_a_link(world: World) -> None:
+    """`--run ID#STEP`: the step is found by its name when the run has been read; `esc` is on the
+    board."""
+    run = run_row(1)
+    line_with(await world.shown(), "reading run")
+    world.tree(run, step_row(run.id, None, "waiting"), step_row(run.id, "charge", "running"))
+    await world.shown()
+    assert world.app.selection("run").cursor_id == f"{run.id}-charge"
+    await world.press("escape")
+    assert world.app.looking.view == "runs"
+
+
+@on_screen()
+async def test_run_goes_to_a_step_of_a_run(world: World) -> None:
+    """By the step's id, alone too, or by its name; one that there is not is told."""
+    run = run_row(1)
+    world.runs(run)
+    world.tree(run, step_row(run.id, None, "waiting"), step_row(run.id, "charge", "running"))
+    charge = f"{run.id}-charge"
+    for typed, step in ((f"{run.id}#charge", charge), (charge, charge), (run.id, run.id),
+                        (f"{run.id[-6:]}#order", run.id)):  # fmt: skip
+        await world.press("1", "colon", *"run ", *typed, "enter")
+        assert world.app.selection("run").cursor_id == step
+    await world.press("1", "colon", *"run ", *f"{run.id}#ship", "enter")
+    line_with(await world.shown(), "the run has no step ship: it is shown from its head")
+    await world.press("1", "colon", *"run none#x", "enter")
+    line_with(await world.shown(), "no run that was seen ends with none: give its whole id")

@@ -109,7 +109,8 @@ def test_a_column_sorts_and_again_the_other_way_round() -> None:
 
 
 def test_a_run_is_landed_in_once_as_soon_as_the_step_is_there() -> None:
-    """A step that is not there is waited for only while the tree is to be read again."""
+    """A step that is not there is waited for only while the tree is to be read again; then it is
+    told that it is not."""
     looking, found = opened("label"), tree()
     assert looking.land([], found) is None
     assert looking.land([*looking.lines], found) == f"{RUN}-label"
@@ -119,8 +120,18 @@ def test_a_run_is_landed_in_once_as_soon_as_the_step_is_there() -> None:
     assert looking.land([RUN], found) is None
     assert looking.land([RUN, f"{RUN}-late"], found) == f"{RUN}-late"
     looking = opened("never")
-    assert looking.land([RUN], tree()) is None
+    assert looking.land([RUN], tree()) == f"{RUN}-never"
     assert looking.land([RUN, f"{RUN}-never"], tree()) is None
+
+
+def test_a_run_is_landed_in_at_a_step_that_was_named() -> None:
+    """As it is shown before as it is called; a name that no step has stays, to be told."""
+    looking, found = Looking(), tree()
+    for named, step in (("mail", f"{RUN}-mail"), ("index", RUN), ("nobody", "nobody")):
+        looking.open_run(RUN, named)
+        looking.go("run")
+        looking.lay_out(found)
+        assert looking.land([*looking.lines], found) == looking.opened_at == step
 
 
 def test_lines_are_folded_and_shown_again() -> None:
