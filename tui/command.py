@@ -164,6 +164,7 @@ def _options(ctx: click.Context) -> Options:
         actor=chosen("actor"),
         token_file=_token_file(ctx, said, path, is_profile=profile is not None),
         keys=config.keys,
+        columns=config.columns,
         badge="" if profile is None else safe(profile.badge),
         strict=profile is not None and profile.strict,
         redact=frozenset() if given["no_redact"] else SECRETS | {*given["redact"]},
@@ -185,12 +186,17 @@ def _token_file(
 
 def _check(options: Options) -> None:
     """Raises UsageError for what would only be found out on the screen."""
+    from tui.act.columns import wanted_of
     from tui.data.filter import fault
     from tui.screen.themes import LIKE, NAMES
     from tui.text.link import RUN_ID_CHARACTERS, Place
 
     if (wrong := fault(options.filter)) is not None:
         raise click.UsageError(f"--filter: {safe(wrong.detail)}")
+    try:
+        wanted_of(options.columns)
+    except ValueError as error:
+        raise click.UsageError(f"[columns] of the file of settings: {safe(error)}") from error
     if options.run and not Place.of(options.run).is_whole():
         raise click.UsageError(
             f"--run: {safe(Place.of(options.run).run)!r} is no id of a run, which has"

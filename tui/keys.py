@@ -81,6 +81,8 @@ COMMANDS: tuple[Command, ...] = (
             frozenset({"runs", "retries", "run"}), footer=True, argument="filter"),
     Command("command", "colon", "Command", "any command by its name", Group.SHOW),
     Command("sort", "s", "Sort", "by another column; runs: newest or oldest first", Group.SHOW),
+    Command("columns", "c", "Columns", "which columns the board shows", Group.SHOW,
+            frozenset({"runs", "retries", "causes", "hosts", "events", "jobs"})),
     Command("follow", "f", "Follow", "stay at the newest row", Group.SHOW,
             frozenset({"runs", "events"})),
     Command("inspector", "i", "Inspector",

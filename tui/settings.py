@@ -44,6 +44,8 @@ class Options(Struct, frozen=True, kw_only=True):
     """Its first line is the token that the engine asks for; empty: none is sent."""
     keys: dict[str, str] = field(default_factory=dict)
     """Other keys, by the id of the command."""
+    columns: dict[str, str] = field(default_factory=dict)
+    """By board which columns are shown, and with a `-` before them which are not."""
     badge: str = ""
     """Stands in the top bar: which engine this is."""
     strict: bool = False
@@ -87,6 +89,7 @@ class Config(Settings, frozen=True, kw_only=True):
     """The whole file."""
 
     keys: dict[str, str] = field(default_factory=dict)
+    columns: dict[str, str] = field(default_factory=dict)
     profiles: dict[str, Profile] = field(default_factory=dict)
 
     def said(self, profile: Profile | None) -> dict[str, str | bool]:

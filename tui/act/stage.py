@@ -47,6 +47,8 @@ class Question(NamedTuple):
     typed: str | None = None
     """What must be typed to say yes; None: a key does."""
     choices: Sequence[Choice] = ()
+    cursor: int = 0
+    """Which of them the cursor begins at."""
 
 
 class TypedLine(NamedTuple):

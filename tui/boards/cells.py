@@ -56,6 +56,8 @@ PAUSING = "pausing"
 """Paused as soon as the call that is in flight has ended."""
 MIDDLE, WIDE, WIDEST = 96, 117, 157
 """What a terminal of 100, 120 or 160 columns has for cells beside its edges and a scroll bar."""
+ASKED_FOR = -1
+"""From so many cells on a column is shown that somebody asked for: before all others."""
 REASON_CELLS = 100
 """The most that a reason takes: a status, and an excerpt of 120 bytes is mostly shorter."""
 
@@ -109,8 +111,11 @@ def text_of(cell: Cell) -> str:
 
 
 def layout(columns: Iterable[Column], width: int) -> list[tuple[Column, int]]:
-    """The columns that fit into so many cells, each with its width; one cell between two."""
+    """The columns that fit into so many cells, each with its width; one cell between two. Those for
+    which there is no room are left out, first the one that is shown from the widest on."""
     shown = [column for column in columns if width >= column.from_width]
+    while len(shown) > 1 and sum(column.cells for column in shown) + len(shown) - 1 > width:
+        shown.remove(max(reversed(shown), key=lambda column: column.from_width))
     sizes = [column.cells for column in shown]
     left = max(0, width - sum(sizes) - len(shown) + 1)
     growing = [at for at, column in enumerate(shown) if column.flex]
@@ -123,6 +128,17 @@ def layout(columns: Iterable[Column], width: int) -> list[tuple[Column, int]]:
             sizes[at], left = sizes[at] + taken, left - taken
         growing = [at for at in growing if not shown[at].most or sizes[at] < shown[at].most]
     return list(zip(shown, sizes, strict=True))
+
+
+def wanted_columns(columns: tuple[Column, ...], wanted: Mapping[str, bool]) -> tuple[Column, ...]:
+    """The columns without those that somebody put away; others give way to what was asked for."""
+    if not wanted:
+        return columns
+    return tuple(
+        column._replace(from_width=ASKED_FOR) if wanted.get(column.key) else column
+        for column in columns
+        if wanted.get(column.key, True)
+    )
 
 
 # -- cells that several boards share -------------------------------------------------------------

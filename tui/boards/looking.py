@@ -6,7 +6,7 @@ anew, and the tests need neither.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, tzinfo
 from typing import NamedTuple
 
@@ -58,6 +58,8 @@ class Looking(Struct, kw_only=True):
     """By board: the column and whether downwards, where that was asked for."""
     with_dismissed: bool = False
     """Causes that were dismissed are listed too."""
+    wanted: dict[str, dict[str, bool]] = field(default_factory=dict)
+    """By board: columns that were asked for (True), or put away."""
     zone: tzinfo | None = None
     """That times of the day are shown in; None: the local one."""
     helped: bool = False
@@ -175,6 +177,10 @@ class Looking(Struct, kw_only=True):
         """List what was dismissed too, or no more; returns which."""
         self.with_dismissed = not self.with_dismissed
         return self.with_dismissed
+
+    def want_columns(self, wanted: Mapping[str, bool]) -> None:
+        """Have these columns of the view (True), or put them away; none: all as there is room."""
+        self.wanted[self.view] = {**self.wanted.get(self.view, {}), **wanted} if wanted else {}
 
     def turn(self) -> None:
         """Look at the runs the other way round."""

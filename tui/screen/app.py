@@ -18,7 +18,7 @@ from textual.binding import Binding, BindingType
 from textual.containers import Container
 from textual.widgets import ContentSwitcher, Input
 
-from tui.act import export, move, open, show, sort
+from tui.act import columns, export, move, open, show, sort
 from tui.act.change.act import Acting
 from tui.act.copy import Copying
 from tui.act.outside import Outside
@@ -111,6 +111,7 @@ class Dashboard(OnTerminal):
         self.looking = Looking(
             view=options.board,
             filters={"runs": options.filter, "retries": ""},
+            wanted=columns.wanted_of(options.columns),
             is_recording=client is None and connects is None,
         )
         self._told: Part = ("", "plain")
@@ -455,6 +456,7 @@ DOES: dict[str, Callable[[Dashboard, str], None]] = {
     "copy": lambda app, _: app.copying.ask(),
     "pager": lambda app, _: app.outside.show_last("PAGER"),
     "editor": lambda app, _: app.outside.show_last("EDITOR"),
+    "columns": lambda app, _: columns.choose(app, lambda: app.grid().columns_seen()),
     "export": lambda app, form: export.export(app, app, form),
     "inspector": lambda app, _: app.toggle_inspector(),
     "theme": lambda app, name: themes.choose_theme(app, app, name),

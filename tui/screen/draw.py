@@ -14,10 +14,10 @@ from tui.boards.around import bars
 from tui.boards.around.bars import Shown
 from tui.boards.around.headline import headline
 from tui.boards.around.notices import Viewed, notice
-from tui.boards.cells import Cell, Column, Part, Piece
+from tui.boards.cells import Cell, Column, Part, Piece, wanted_columns
 from tui.boards.held import holds_on
 from tui.boards.rest import rest_lines
-from tui.boards.rows import RUN, RUN_PLAIN, RUN_TIMES, BoardRows
+from tui.boards.rows import GRIDS, RUN, RUN_PLAIN, RUN_TIMES, BoardRows
 from tui.boards.run.detail import inspector
 from tui.boards.selection import Selection
 from tui.data.reach import releasing_takes, why_not_act
@@ -67,6 +67,10 @@ class Drawing:
         self._rows.seen_now(narrow=self._app.size.width < bars.REASON_FROM_COLUMNS)
         if looking.view == "run":
             self._lay_out_run(grid, ids=ids)
+        else:
+            grid.show_columns(
+                wanted_columns(GRIDS[looking.view], looking.wanted.get(looking.view, {}))
+            )
         if ids and not self._keeps_rows():
             self._set_rows(grid)
         else:
@@ -119,8 +123,7 @@ class Drawing:
         columns: tuple[Column, ...] = RUN_TIMES
         if self._stage.looking.has_chart:
             columns = RUN if self._app.size.width >= CHART_CELLS_MIN else RUN_PLAIN
-        if columns != grid.columns:
-            grid.show_columns(columns)
+        grid.show_columns(columns)
         self._rows.draw_run(columns, grid.size.width, ids=ids)
         grid.set_title("chart", self._rows.chart_head)
 

@@ -103,9 +103,11 @@ def test_keys_are_cut_in_the_middle() -> None:
 
 
 def test_a_layout_without_room() -> None:
-    """Columns keep the least they need: what does not fit is cut by the screen."""
+    """Columns keep the least they need: those that do not fit are left out, one stays."""
     columns = (Column("a", "A", 5, flex=1), Column("b", "B", 3), Column("c", "C", 9, from_width=20))
-    assert [cells for _, cells in layout(columns, 4)] == [5, 3]
+    assert [cells for _, cells in layout(columns, 4)] == [5]
+    assert [cells for _, cells in layout(columns, 8)] == [8]
+    assert [cells for _, cells in layout(columns, 9)] == [5, 3]
     assert [cells for _, cells in layout(columns, 10)] == [6, 3]
     assert [cells for _, cells in layout(columns, 20)] == [6, 3, 9]
 

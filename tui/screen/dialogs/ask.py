@@ -147,7 +147,11 @@ class Choose(ModalScreen[str]):
 
     def __init__(self, asked: Question) -> None:
         super().__init__()
-        self._title, self._choices = asked.title, asked.choices
+        self._title, self._choices, self._cursor = asked.title, asked.choices, asked.cursor
+
+    def on_mount(self) -> None:
+        if self._cursor:
+            self.query_one(OptionList).highlighted = self._cursor
 
     def compose(self) -> ComposeResult:
         wide = max((width(choice.label) for choice in self._choices), default=0)

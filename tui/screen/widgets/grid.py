@@ -146,8 +146,13 @@ class Grid(ScrollView, Styled, can_focus=True, inherit_bindings=False):
 
     def show_columns(self, columns: Sequence[Column]) -> None:
         """The columns are these now."""
-        self.columns = tuple(columns)
-        self.refresh()
+        if self.columns != columns:
+            self.columns = tuple(columns)
+            self.refresh()
+
+    def columns_seen(self) -> list[str]:
+        """The keys of the columns for which there is room."""
+        return [column.key for column, _ in self._layout()]
 
     def set_title(self, key: str, title: str) -> None:
         """The head of a column is this now."""
