@@ -99,6 +99,8 @@ class World:
         self.posts: list[tuple[str, dict[str, Any]]] = []
         self.answers: dict[str, tuple[int, Any]] = {}
         """By the end of a path: status, and what is answered."""
+        self.bodies_as = ""
+        """The media type with which bodies were recorded."""
         self.trees: dict[str, RunTree] = {}
         """What a run is read as, by its id, unless `answers` says otherwise."""
         self.answers_after: asyncio.Event | None = None
@@ -123,7 +125,8 @@ class World:
                 if isinstance(answer, bytes):
                     return httpx.Response(status, content=answer)
                 content = json.dumps(answer).encode()
-                return httpx.Response(status, content=content, headers={"content-type": kind})
+                headers = {"content-type": kind, "atomic-content-type": self.bodies_as}
+                return httpx.Response(status, content=content, headers=headers)
         tree = self.trees.get(request.url.path.rpartition("/")[2])
         if request.method == "GET" and tree is not None:
             return httpx.Response(200, content=msgspec.json.encode(tree))

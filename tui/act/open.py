@@ -5,9 +5,8 @@ from __future__ import annotations
 from functools import partial
 
 from engine.client import AtomicError
-from tui.act.stage import BodyPage, Does, Page, Stage, telling
+from tui.act.stage import BodyPage, ComparePage, Does, Page, Stage, telling
 from tui.boards import said
-from tui.boards.run.compare import comparison
 from tui.data.model import Step, run_of, short_id, step_of
 from tui.data.reach import why_no_bodies
 from tui.data.tree import Tree
@@ -172,8 +171,7 @@ def _compare(stage: Stage, _: str) -> None:
 
 async def _compared(stage: Stage, first: str, second: str) -> None:
     left, right = await read_tree(stage, first), await read_tree(stage, second)
-    lines = partial(comparison, left, right, seen=stage.looking.seen(stage.store))
-    stage.open(Page("Compare two runs", lines))
+    stage.open(ComparePage(left, right))
 
 
 async def read_tree(stage: Stage, run_id: str) -> Tree:

@@ -16,6 +16,7 @@ from tui.boards.selection import Selection
 from tui.data.feed import Feed
 from tui.data.model import Step
 from tui.data.store import Store
+from tui.data.tree import Tree
 from tui.settings import Options
 
 if TYPE_CHECKING:
@@ -74,6 +75,13 @@ class BodyPage(NamedTuple):
     attempt: int | None
 
 
+class ComparePage(NamedTuple):
+    """Two runs beside each other: how their steps went, their payloads, their answers."""
+
+    left: Tree
+    right: Tree
+
+
 class Stage(Protocol):
     """What is looked at, what is known, and a screen that shows and asks."""
 
@@ -101,7 +109,7 @@ class Stage(Protocol):
         """Ask something, and give the answer to `then`. What comes `late`, a while after it was
         wanted, is not asked if something lies over the board by now; returns whether it is."""
 
-    def open(self, page: Page | BodyPage) -> None:
+    def open(self, page: Page | BodyPage | ComparePage) -> None:
         """Lay something over the board that is read."""
 
     def start(

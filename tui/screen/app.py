@@ -22,7 +22,7 @@ from tui.act import columns, export, move, open, show, sort
 from tui.act.change.act import Acting
 from tui.act.copy import Copying
 from tui.act.outside import Outside
-from tui.act.stage import BodyPage, Page, Question, TypedLine
+from tui.act.stage import BodyPage, ComparePage, Page, Question, TypedLine
 from tui.boards.cells import Part
 from tui.boards.looking import GONE_INTO, Looking
 from tui.boards.looks import in_ascii
@@ -38,6 +38,7 @@ from tui.screen.attention import Attention
 from tui.screen.dialogs import background
 from tui.screen.dialogs.ask import Ask, Choose, Read
 from tui.screen.dialogs.body import BodyScreen
+from tui.screen.dialogs.compare import CompareScreen
 from tui.screen.dialogs.palette import Offered, palette
 from tui.screen.dialogs.small import TooSmall, is_too_small
 from tui.screen.draw import ACROSS, DOWN, Drawing
@@ -302,10 +303,12 @@ class Dashboard(OnTerminal):
             self.push_screen(over, lambda answer: then(answer or ""))
         return True
 
-    def open(self, page: Page | BodyPage) -> None:
+    def open(self, page: Page | BodyPage | ComparePage) -> None:
         """Lay something over the board that is read."""
         if isinstance(page, Page):
             self.push_screen(Read(page))
+        elif isinstance(page, ComparePage):
+            self.push_screen(CompareScreen(self, page))
         elif self.client is not None:
             self.push_screen(BodyScreen(self, self.client, page, self.copying, self.outside))
 

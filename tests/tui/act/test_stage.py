@@ -11,7 +11,7 @@ from engine.client import AsyncClient
 from tests.tui.scene import runs, scene
 from tui.act import move, open, show, sort
 from tui.act.change.act import Acting
-from tui.act.stage import BodyPage, Page, Question, TypedLine
+from tui.act.stage import BodyPage, ComparePage, Page, Question, TypedLine
 from tui.boards.looking import Looking
 from tui.boards.rows import BoardRows
 from tui.boards.selection import Selection
@@ -50,7 +50,7 @@ class OnPaper(Struct):
         self.then = then
         return True
 
-    def open(self, page: Page | BodyPage) -> None:
+    def open(self, page: Page | BodyPage | ComparePage) -> None:
         self.over.append(page)
 
     def start(

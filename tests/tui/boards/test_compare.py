@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import msgspec
@@ -13,7 +14,9 @@ from tests.tui.on_screen import World, at, line_with, on_screen, run_row, step_r
 from tests.tui.support import NOW
 from tui.boards.cells import Seen, text_of
 from tui.boards.looks import in_ascii
+from tui.boards.run.bodies import ShownBody
 from tui.boards.run.compare import comparison, pairs
+from tui.boards.run.differ import Found, body_lines
 from tui.data.model import run_of, step_of
 from tui.data.tree import Tree
 from tui.text.sanitize import width
@@ -104,10 +107,119 @@ async def test_d_compares_two_marked_runs(world: World) -> None:
     lines = await world.press("space", "space", "d")
     assert "Compare two runs" in lines[0]
     line_with(lines, "1 step, 1 differs")
-    line_with(lines, "✓ completed   1    1.0s    ✗ failed      1    1.0s")
+    line_with(lines, "✓ completed   1   1.0s    ✗ failed      1   1.0s")
     await world.press("escape")
     line_with(await world.press("space", "d"), "3 are marked")
     assert world.posts == []
+
+
+def bodies(world: World, *, payloads: tuple[Any, Any], answers: tuple[Any, Any]) -> None:
+    """Two runs that have ended, the cursor on the first, each with a payload and an answer."""
+    tries = (AttemptRow(1, 1, "success", at(1), at(2), 200),)
+    rows = [run_row(1, "completed"), run_row(2, "completed")]
+    world.bodies_as = "application/json"
+    world.runs(*rows)
+    for row, payload, answer in zip(rows, payloads, answers, strict=True):
+        charge = ended(row, "charge", "completed", 200)
+        root = step_row(row.id, None, "completed", attempt_rows=tries, ended_at=at(3))
+        world.tree(row, root, charge)
+        for step in (root.id, charge.id):
+            world.answers[f"/steps/{step}/payload"] = (200, payload)
+            world.answers[f"/steps/{step}/attempts/1/response"] = (200, answer)
+
+
+@on_screen(size=(120, 30))
+async def test_payloads_and_answers_are_compared(world: World) -> None:
+    """By lines, side by side; secrets are hidden; `[` and `]` go round the steps, `s` back."""
+    same = {"total": 9, "currency": "EUR"}
+    bodies(world, payloads=({"a": 1, "password": "x"}, {"a": 2, "password": "y"}),
+           answers=(same, same))  # fmt: skip
+    await world.shown()
+    lines = await world.press("space", "space", "d")
+    assert "p payloads · b answers · j k scroll · esc closes" in lines[-1]
+    lines = await world.press("p")
+    assert "Compare two runs: payloads of order · 1 of 2" in lines[0]
+    assert "s steps · b answers · [ ] other steps · j k scroll · esc closes" in lines[-1]
+    line_with(lines, "- order 00000001: 25 B · application/json · 1 value redacted")
+    _, left, right, _ = line_with(lines, '"a": 1').split("│")
+    assert (left.strip(), right.strip()) == ('"a": 1,', '"a": 2,')
+    line_with(lines, '"password": "••••"')
+    lines = await world.press("b")
+    line_with(lines, "the same")
+    assert [line_with(lines, '"total": 9')]
+    assert "answers of charge · 2 of 2" in (await world.press("right_square_bracket"))[0]
+    assert "answers of order · 1 of 2" in (await world.press("right_square_bracket"))[0]
+    assert "answers of charge · 2 of 2" in (await world.press("left_square_bracket"))[0]
+    line_with(await world.press("s"), "2 steps, 0 differ")
+    await world.press("escape")
+    assert world.posts == []
+
+
+@on_screen()
+async def test_where_it_is_narrow_lines_stand_below_each_other(world: World) -> None:
+    """Each with its sign, as colours are not all there is."""
+    bodies(world, payloads=({"a": 1, "b": 2}, {"a": 1, "b": 3}), answers=({}, {}))
+    await world.shown()
+    lines = await world.press("space", "space", "d", "p")
+    at = lines.index(line_with(lines, '-   "b": 2'))
+    assert '+   "b": 3' in lines[at + 1]
+    assert '    "a": 1' in lines[at - 1]
+
+
+@on_screen(size=(120, 30))
+async def test_bodies_are_for_a_token_that_may_see_them(world: World) -> None:
+    """Else it is said what that takes, and nothing is asked for; what was not kept is said too."""
+    bodies(world, payloads=({}, {}), answers=({}, {}))
+    world.live(token={"name": "reader", "role": "read", "client": None})
+    await world.shown()
+    await world.press("space", "space", "d")
+    for path in [*world.answers]:
+        del world.answers[path]  # a request would be an AssertionError
+    told = "00000002: this token may not see bodies (role read): that takes the role operate"
+    line_with(await world.press("p"), told)
+    world.live()
+    problem = {"type": "/problems/not-found", "title": "Not found", "detail": "No body is kept."}
+    world.answers["/payload"] = (404, problem)
+    line_with(await world.press("p"), "payload: Not found: No body is kept")
+
+
+def test_two_bodies_in_lines() -> None:
+    """The same is shown once; what differs in white space alone is said to; one alone is shown."""
+
+    def body(text: str) -> ShownBody:
+        return ShownBody(text.encode(), "application/json", len(text), len(text), len(text))
+
+    names = ("order 1", "order 2")
+    for cells in (75, 150):
+
+        def told(left: Found, right: Found, *, cells: int = cells) -> list[str]:
+            return [text_of(line) for line in body_lines(left, right, names, cells)[3:]]
+
+        assert told(body('{"a":1}'), body('{"a":1}')) == ["the same", "{", '  "a": 1', "}"]
+        assert told(body('{"a":1}'), body('{ "a": 1 }')) == ["the same, but for white space"]
+        assert told("it has no such step", body("[1]")) == ["[", "  1", "]"]
+        assert told("no", "no") == []
+        long = json.dumps({"text": "y" * 200 + "a"}), json.dumps({"text": "y" * 200 + "b"})
+        shown = "\n".join(told(*map(body, long)))
+        assert 'a"' in shown, "what differs is not cut off"
+        assert 'b"' in shown
+        many = [json.dumps(list(range(start, start + 2_001))) for start in (0, 1)]
+        assert told(*map(body, many))[-1] == "more than 2,000 lines are not compared"
+
+
+def test_names_and_tries_have_the_room_that_they_need() -> None:
+    """`10/11` is not cut beside free cells; what is left over says how the last attempts went."""
+    left, right = both()
+    long = "the vendor does not answer, and has not for the last three attempts of this order"
+    more: dict[str, Any] = {"parent_id": RIGHT.id, "retries_max": 10, "excerpt": long}
+    failed = ended(RIGHT, "ship", "failed", 502, 10, **more)
+    right.steps[failed.id] = step_of(failed)
+    for cells in (75, 110, 250):
+        lines = [text_of(line) for line in comparison(left, right, cells, Seen(NOW))]
+        assert max(map(width, lines)) <= cells
+        assert [line for line in lines if " 10 " in line or "10/11" in line]
+        assert not [line for line in lines if "10/…" in line]
+    assert [line for line in lines if long in line]
 
 
 @on_screen()

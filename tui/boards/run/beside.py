@@ -1,4 +1,4 @@
-"""Two texts side by side, line by line: what differs, and a little around it."""
+"""Two texts side by side or below each other, line by line: what differs, a little around it."""
 
 from __future__ import annotations
 
@@ -18,15 +18,17 @@ Row = tuple[str | None, str | None]
 """A line of each text; None: the other has one more here."""
 
 
-def beside(old: str, new: str, cells: int, most: int) -> list[Cell]:
-    """The two below `WAS` and `WILL BE`, in lines of so many cells, at most so many of them."""
-    lefts, rights = old.splitlines(), new.splitlines()
+def beside(
+    old: str, new: str, cells: int, most: int, heads: tuple[str, str] = ("WAS", "WILL BE")
+) -> list[Cell]:
+    """The two below their heads, in lines of so many cells, at most so many of them."""
     side = (cells - len(BETWEEN)) // 2
-    lines: list[Cell] = [((fit("WAS", side) + BETWEEN + "WILL BE", "dim"),)]
-    if max(len(lefts), len(rights)) > LINES_MAX:
-        return [*lines, (f"more than {LINES_MAX:,} lines are not compared", "dim")]
-    found = list(_rows(lefts, rights))
-    for left, right in found[:most]:
+    lines: list[Cell] = [((fit(heads[0], side) + BETWEEN + fit(heads[1], side), "dim"),)]
+    for row in _rows_of(old, new, most):
+        if isinstance(row, str):
+            lines.append((row, "dim"))
+            continue
+        left, right = row
         is_same = left == right
         lines.append(
             (
@@ -35,9 +37,36 @@ def beside(old: str, new: str, cells: int, most: int) -> list[Cell]:
                 (fit(safe(right or ""), side), "dim" if is_same else "good"),
             )
         )
-    if len(found) > most:
-        lines.append((f"… and {len(found) - most:,} lines more", "dim"))
     return lines
+
+
+def below(old: str, new: str, most: int) -> list[Cell]:
+    """The same where there is no room for that: each line of the old text above that of the new."""
+    lines: list[Cell] = []
+    for row in _rows_of(old, new, most):
+        if isinstance(row, str):
+            lines.append((row, "dim"))
+        elif row[0] == row[1]:
+            lines.append((f"  {safe(row[0] or '')}", "dim"))
+        else:
+            lines += [
+                (f"{sign} {safe(line)}", style)
+                for sign, line, style in (("-", row[0], "failed"), ("+", row[1], "good"))
+                if line is not None
+            ]
+    return lines
+
+
+def _rows_of(old: str, new: str, most: int) -> Iterator[Row | str]:
+    """At most so many, and what there is to say of the others."""
+    lefts, rights = old.splitlines(), new.splitlines()
+    if max(len(lefts), len(rights)) > LINES_MAX:
+        yield f"more than {LINES_MAX:,} lines are not compared"
+        return
+    found = list(_rows(lefts, rights))
+    yield from found[:most]
+    if len(found) > most:
+        yield f"… and {len(found) - most:,} lines more"
 
 
 def _rows(lefts: list[str], rights: list[str]) -> Iterator[Row]:

@@ -166,6 +166,11 @@ def beginning(body: ShownBody, cells: int, most: int) -> list[Cell]:
     return lines
 
 
+def plain_lines(body: ShownBody, cells: int) -> list[str]:
+    """All that was read of a body as it is usually shown, without colours, to be compared."""
+    return list(_plain(body, BodyLook.PRETTY, cells))
+
+
 def _shown(body: ShownBody, look: BodyLook, cells: int) -> Iterator[Cell]:
     """Its lines in this look, JSON in colour."""
     text = body.text()
@@ -183,7 +188,7 @@ def _plain(body: ShownBody, look: BodyLook, cells: int) -> Iterator[str]:
 
 
 def _diff(before: ShownBody, after: ShownBody, cells: int) -> Iterator[Cell]:
-    old, new = (list(_plain(each, BodyLook.PRETTY, cells - 1)) for each in (before, after))
+    old, new = (plain_lines(each, cells - 1) for each in (before, after))
     if max(len(old), len(new)) > DIFF_LINES_MAX:
         yield (f"more than {DIFF_LINES_MAX:,} lines are not compared: m shows it alone", "alarm")
         return

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable
+from itertools import zip_longest
 from typing import NamedTuple
 
 from tui.boards.cells import Cell, Part, Seen, last_text, state_cell, why_text
@@ -17,14 +18,28 @@ from tui.boards.steptree import STILL, took_cell
 from tui.data.model import Step, short_id
 from tui.data.tree import Tree
 from tui.text import fmt
-from tui.text.sanitize import clip, fit
+from tui.text.sanitize import clip, fit, width
 
-SIDE_CELLS = 27
-"""Of a run: state, tries and what it took."""
-LAST_CELLS = 15
-"""And how its last attempt went, where there is room for it."""
+STATE_CELLS, TOOK_CELLS = 13, 7
+TRIES_CELLS_MIN = 3
+LAST_CELLS_MIN = 15
+"""Of how the last attempt went, where there is room for it."""
 LAST_FROM_CELLS = 110
 STEP_CELLS_MIN = 12
+
+
+class Sizes(NamedTuple):
+    """How wide what is."""
+
+    step: int
+    tries: int
+    last: int
+    """0: it is not there."""
+
+    @property
+    def side(self) -> int:
+        """Of a run: state, tries, what it took, and how its last attempt went."""
+        return STATE_CELLS + self.tries + TOOK_CELLS + self.last + 3
 
 
 class Pair(NamedTuple):
@@ -50,7 +65,8 @@ def pairs(left: Tree, right: Tree) -> list[Pair]:
     """The steps of both, each below its own; those that differ are not put first here."""
     lefts, rights = _children(left), _children(right)
     found: list[Pair] = []
-    todo = [("", pair) for pair in _matched(lefts[None], rights[None])[::-1]]
+    roots = list(zip_longest(lefts[None], rights[None]))  # of other workflows, too
+    todo = [("", pair) for pair in roots[::-1]]
     while todo:
         before, (mine, theirs) = todo.pop()
         step = mine or theirs
@@ -97,26 +113,52 @@ def _matched(
     return [(step, partner.get(step.id)) for step in lefts] + [(None, s) for s in free.values()]
 
 
+def in_order(left: Tree, right: Tree) -> list[Pair]:
+    """The steps of both runs, what differs first."""
+    return sorted(pairs(left, right), key=lambda pair: not pair.differs)
+
+
 def comparison(left: Tree, right: Tree, cells: int, seen: Seen) -> list[Cell]:
     """The steps of both runs in lines of at most so many cells, what differs first."""
-    found = pairs(left, right)
-    different = [pair for pair in found if pair.differs]
+    found = in_order(left, right)
     alike = [pair for pair in found if not pair.differs]
-    last = LAST_CELLS if cells >= LAST_FROM_CELLS else 0
-    side = SIDE_CELLS + last
-    wide = max(STEP_CELLS_MIN, cells - 2 * side)
-    head = fit("STATE         TRY  TOOK    " + ("LAST" if last else ""), side)
+    different = found[: len(found) - len(alike)]
+    sizes = _sizes(found, cells)
+    head = fit("STATE", STATE_CELLS + 1) + fit("TRY", sizes.tries + 1)
+    head = fit(head + fit("TOOK", TOOK_CELLS + 1) + ("LAST" if sizes.last else ""), sizes.side)
     lines: list[Cell] = [
         (f"{_steps(len(found))}, {_differ(len(different))}", "strong"),
         ("", "plain"),
-        (" " * wide + fit(_run(left), side) + fit(_run(right), side), "plain"),
-        (fit("STEP", wide) + head + head, "dim"),
-        *(_line(pair, wide, last, seen) for pair in different),
-    ]
+        (" " * sizes.step + fit(run_name(left), sizes.side) + fit(run_name(right), sizes.side),
+         "plain"),
+        (fit("STEP", sizes.step) + head + head, "dim"),
+        *(_line(pair, sizes, seen) for pair in different),
+    ]  # fmt: skip
     if alike:
         lines += [("", "plain"), (f"{_steps(len(alike))} went alike", "dim")]
-        lines += [_line(pair, wide, last, seen) for pair in alike]
+        lines += [_line(pair, sizes, seen) for pair in alike]
     return lines
+
+
+def _sizes(found: list[Pair], cells: int) -> Sizes:
+    """Names and tries have what they need; what is left is for how the last attempts went."""
+    steps = [step for pair in found for step in (pair.left, pair.right) if step is not None]
+    tries = max([TRIES_CELLS_MIN, *(width(_tries(step)) for step in steps)])
+    left = cells - 2 * Sizes(0, tries, 0).side
+    name = max([STEP_CELLS_MIN, *(width(pair.path) + 1 for pair in found)])
+    if cells < LAST_FROM_CELLS:
+        return Sizes(max(STEP_CELLS_MIN, min(name, left)), tries, 0)
+    name = min(name, left - 2 * LAST_CELLS_MIN)
+    wanted = max([LAST_CELLS_MIN, *(width(_last(step)) + 1 for step in steps)])
+    return Sizes(name, tries, min(wanted, (left - name) // 2))
+
+
+def _last(step: Step) -> str:
+    return why_text(step.http_status, step.error, step.excerpt)
+
+
+def _tries(step: Step) -> str:
+    return fmt.tries(step.attempts, step.tries_left)
 
 
 def _steps(count: int) -> str:
@@ -127,25 +169,25 @@ def _differ(count: int) -> str:
     return f"{fmt.count(count)} {'differs' if count == 1 else 'differ'}"
 
 
-def _run(tree: Tree) -> str:
+def run_name(tree: Tree) -> str:
+    """Its workflow, and the end of its id."""
     return f"{tree.run.workflow} {short_id(tree.run.id)}"
 
 
-def _line(pair: Pair, wide: int, last: int, seen: Seen) -> tuple[Part, ...]:
-    name = fit(clip(pair.path, wide - 1, middle=True), wide)
-    sides = (*_side(pair.left, last, seen), *_side(pair.right, last, seen))
+def _line(pair: Pair, sizes: Sizes, seen: Seen) -> tuple[Part, ...]:
+    name = fit(clip(pair.path, sizes.step - 1, middle=True), sizes.step)
+    sides = (*_side(pair.left, sizes, seen), *_side(pair.right, sizes, seen))
     return ((name, "strong" if pair.differs else "plain"), *sides)
 
 
-def _side(step: Step | None, last: int, seen: Seen) -> tuple[Part, ...]:
+def _side(step: Step | None, sizes: Sizes, seen: Seen) -> tuple[Part, ...]:
     if step is None:
-        return ((fit("—", SIDE_CELLS + last), "dim"),)
+        return ((fit("—", sizes.side), "dim"),)
     state, style = state_cell(step.state)
     took = took_cell(step, seen)[0].removeprefix(STILL)
-    tries = fmt.tries(step.attempts, step.tries_left)
-    told = why_text(step.http_status, step.error, step.excerpt)
+    last = fit(_last(step), sizes.last - 1) + " " if sizes.last else ""
     return (
-        (fit(state, 13) + " ", style),
-        (fit(tries, 4) + " " + fit(took, 7) + " ", "plain"),
-        (fit(told, last - 1) + " " if last else "", "dim"),
+        (fit(state, STATE_CELLS) + " ", style),
+        (fit(_tries(step), sizes.tries) + " " + fit(took, TOOK_CELLS) + " ", "plain"),
+        (last, "dim"),
     )
