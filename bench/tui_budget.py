@@ -131,11 +131,22 @@ def cpu_s(pid):
 
 def spent(rows, *options, seconds=20):
     """Bytes each second, and per cent of a core."""
-    with (
-        tempfile.TemporaryDirectory() as directory,
-        Terminal("--replay", recording(directory, rows, 90), *options) as terminal,
-    ):
-        terminal.until_shown("STATE")
+    with tempfile.TemporaryDirectory() as directory:
+        return written(("--replay", recording(directory, rows, 90), *options), "STATE", seconds)
+
+
+def due(per_s, *options, seconds=45):
+    """The same on the board of retries, when so many are due a second."""
+    process, url = server(0, per_s)
+    try:
+        return written((url, "--board", "retries", *options), "order.fulfil", seconds)
+    finally:
+        process.kill()
+
+
+def written(arguments, shown, seconds):
+    with Terminal(*arguments) as terminal:
+        terminal.until_shown(shown)
         end = time.monotonic() + 3
         while time.monotonic() < end:
             terminal.read(0.1)
@@ -182,9 +193,9 @@ def key_p95():
     return sorted(took)[94]
 
 
-def server(per_s):
+def server(per_s, due_per_s=0):
     process = subprocess.Popen(
-        [sys.executable, ROOT / "bench" / "tui_server.py", str(per_s)],
+        [sys.executable, ROOT / "bench" / "tui_server.py", str(per_s), str(due_per_s)],
         stdout=subprocess.PIPE,
         text=True,
     )
@@ -374,6 +385,8 @@ def main():
     told("CPU meanwhile", cpu, 1, "%")
     told("bytes with --slow-link", spent(ticking, "--slow-link")[0], 300, "B/s")
     told("bytes, idle, nothing changes", spent(still, seconds=10)[0], 0, "B/s")
+    told("bytes, retries, 20 due a second", due(20)[0], 2_000, "B/s")
+    told("bytes with --slow-link", due(20, "--slow-link")[0], 300, "B/s")
     told("start to first paint", first_paint() * 1000, 600, "ms")
     told("key to repaint, p95", key_p95(), 50, "ms")
     process, url = server(5_000)

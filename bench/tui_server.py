@@ -1,5 +1,6 @@
 """An engine that is none: answers what the dashboard reads, for a million runs, and streams events at
-a rate. Only for `tui_budget.py`: what is measured is the dashboard."""
+a rate; or, with a second number, that many retries a second. Only for `tui_budget.py`: what is
+measured is the dashboard."""
 
 import asyncio
 import json
@@ -13,8 +14,26 @@ BODY = b'{"text":"' + b"x" * 5_000_000 + b'"}'
 STATES = ("running", "backing-off", "completed", "failed")
 
 
+BACK_OFF_S, IN_FLIGHT_S = 10.0, 0.2
+WORKFLOWS = ("order.fulfil", "invoice.sync", "webhook.fanout", "kyc.check", "report.daily")
+STEPS = ("charge_card", "ship", "notify", "settle", "push_erp", "verify", "reserve")
+REASONS = (
+    (503, None, "upstream is being restarted"),
+    (429, None, "slow down"),
+    (None, "connection-refused: nothing listens there", None),
+    (502, None, None),
+)
+BEGAN = time.time()
+
+
 def now():
-    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return rfc3339(time.time())
+
+
+def rfc3339(at):
+    return (
+        datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    )
 
 
 def row(number):
@@ -64,6 +83,57 @@ def page(query):
     }
 
 
+def retry_row(number, tries, due):
+    """A step of an incident at several hosts: each row says something else than its neighbours."""
+    http_status, error, excerpt = REASONS[number % 4]
+    run_id = f"01K{number * 7_919:023d}"
+    return {
+        "runId": run_id,
+        "client": "shop",
+        "workflowName": WORKFLOWS[number % 5],
+        "rev": tries,
+        "at": {
+            "stepId": f"{run_id}-a",
+            "name": STEPS[number % 7],
+            "url": f"http://host{number % 3}.test/x",
+            "status": "backing-off",
+            "attempts": tries,
+            "failures": tries,
+            "retriesMax": 1_000,
+            "startedAt": rfc3339(due - BACK_OFF_S),
+            "dueAt": rfc3339(due),
+            "delayBy": "policy",
+            "httpStatus": http_status,
+            "error": error,
+            "excerpt": excerpt,
+        },
+    }
+
+
+def retries():
+    """Each of so many steps that `DUE_PER_S` are due each second, but for those in flight."""
+    passed, found = time.time() - BEGAN, []
+    for number in range(int(DUE_PER_S * BACK_OFF_S)):
+        first = number / DUE_PER_S
+        tries = max(0, int((passed - IN_FLIGHT_S - first) // BACK_OFF_S) + 1)
+        due = first + tries * BACK_OFF_S
+        if due > passed:
+            found.append((due, retry_row(number, tries + 1, BEGAN + due)))
+    return {"retries": [row for _, row in sorted(found, key=lambda each: each[0])], "next": None}
+
+
+def happened(number):
+    """Of those the event of this number: an attempt has started, or ended."""
+    order, is_end = divmod(number - 1, 2)
+    run = f"01K{order % int(DUE_PER_S * BACK_OFF_S) * 7_919:023d}"
+    fact = {"kind": "started", "status": "running"}
+    if is_end:
+        fact = {"kind": "attempt-ended", "status": "backing-off", "countsAs": "failure",
+                "httpStatus": 503, "delayMs": int(BACK_OFF_S * 1000), "delayBy": "policy",
+                "dueAt": rfc3339(time.time() + BACK_OFF_S)}  # fmt: skip
+    return fact | {"runId": run, "stepId": f"{run}-a", "rev": number, "number": 1}
+
+
 def status():
     return {
         "instance": "fake",
@@ -96,18 +166,16 @@ async def events(writer, per_s):
         while number < passed * per_s:
             number += 1
             run = f"01K{RUNS - 1 - number % 2000:023d}"
-            data = json.dumps(
-                {
-                    "kind": "started",
-                    "at": now(),
-                    "runId": run,
-                    "stepId": f"{run}-a",
-                    "status": "running",
-                    "rev": number,
-                    "number": number % 9,
-                    "prev": f"f-{number - 1}",
-                }
-            )
+            fact = {
+                "kind": "started",
+                "runId": run,
+                "stepId": f"{run}-a",
+                "status": "running",
+                "rev": number,
+                "number": number % 9,
+            }
+            fact = happened(number) if DUE_PER_S else fact
+            data = json.dumps(fact | {"at": now(), "prev": f"f-{number - 1}"})
             parts.append(f"event: attempt\nid: f-{number}\ndata: {data}\n\n")
         writer.write("".join(parts).encode())
         await writer.drain()
@@ -122,7 +190,7 @@ async def serve(reader, writer):
                 writer.write(
                     b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n"
                 )
-                await events(writer, PER_S)
+                await events(writer, PER_S or 2 * DUE_PER_S)
             if target.path.endswith("/payload"):
                 first, last = (
                     int(number)
@@ -142,7 +210,11 @@ async def serve(reader, writer):
                 )
                 await writer.drain()
                 continue
-            answer = page(parse_qs(target.query)) if target.path == "/api/v1/runs" else status()
+            answer = status()
+            if target.path == "/api/v1/runs":
+                answer = page(parse_qs(target.query))
+            elif target.path == "/api/v1/retries":
+                answer = retries()
             body = json.dumps(answer).encode()
             writer.write(
                 b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n"
@@ -163,4 +235,5 @@ async def main():
 
 
 PER_S = int(sys.argv[1])
+DUE_PER_S = int(sys.argv[2]) if len(sys.argv) > 2 else 0
 asyncio.run(main())

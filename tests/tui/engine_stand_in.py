@@ -127,13 +127,23 @@ class StandIn:
 class Fed:
     """A feed at work, its store, and what the store was given."""
 
-    def __init__(self, engine: StandIn, *, url: str = "http://engine", chance: float = 0.0) -> None:
+    def __init__(
+        self,
+        engine: StandIn,
+        *,
+        url: str = "http://engine",
+        chance: float = 0.0,
+        slow_link: bool = False,
+    ) -> None:
         self.store = Store(TrioClock())
         self.taken: list[tuple[float, Input]] = []
         self.refusals: list[tuple[float, ProblemError]] = []
         http = httpx.AsyncClient(transport=httpx.MockTransport(engine))
         client = AsyncClient(url, http=http, reposts=Reposts(count=0), chance=lambda: chance)
-        self.feed = Feed(client, self.store, self._take, chance=lambda: chance, reporter=self)
+        self.feed = Feed(
+            client, self.store, self._take,
+            chance=lambda: chance, reporter=self, slow_link=slow_link,
+        )  # fmt: skip
 
     def _take(self, taken: Input) -> None:
         self.taken.append((trio.current_time(), taken))

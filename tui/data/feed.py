@@ -49,6 +49,12 @@ BOARD_LASTS_S = 5.0
 """A board whose filter asks for ages or times is another one after a while."""
 READ_EVERY_S_MIN = 0.5
 """A board is read again at most so often, however much happens on it."""
+ROWS_PER_S_MAX, SLOW_ROWS_PER_S_MAX = 10.0, 1.25
+"""Nobody reads more rows a second than that. Of a list whose rows are others each time the next
+reading waits, over a slow link for what it costs to draw: it stands still, and its rows follow the
+events meanwhile."""
+ROWS_READ = 20
+"""So many of them count: a screen of 24 lines has no more."""
 READ_SHARE_MAX = 0.2
 """Of the time the engine may be busy with our reads: after one that took 2 s the next waits 8."""
 JOB_EVERY_S = 1.0
@@ -118,9 +124,11 @@ class Feed:
         *,
         chance: Callable[[], float],
         reporter: Reporter | None = None,
+        slow_link: bool = False,
     ) -> None:
         self._client, self._store, self._take = client, store, take
         self._chance = chance
+        self._rows_per_s_max = SLOW_ROWS_PER_S_MAX if slow_link else ROWS_PER_S_MAX
         self._reporter = reporter
         self.board = NOTHING
         self.run_id: str | None = None
@@ -385,8 +393,12 @@ class Feed:
         read = await self._board_page(self.board, edge)
         if turn != self._turns:
             return  # it came too late
+        before = self._store.listing(self.board.name).ids[:ROWS_READ]
         self._take(read)
         self._board_due, now = _next_read(began), anyio.current_time()
+        if isinstance(read, RetriesRead) and before:
+            new = len({*self._store.listing(read.listing).ids[:ROWS_READ]} - {*before})
+            self._board_due = max(self._board_due, now + new / self._rows_per_s_max)
         self._board_lasts = now + BOARD_LASTS_S if moves_with_time(self.board.q) else math.inf
         if isinstance(read, RunsRead):
             self._read_on(edge, more=read.page.next is not None)

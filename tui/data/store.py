@@ -19,7 +19,7 @@ from msgspec.structs import replace
 from engine.wire import BulkAnswer, CauseList, RunTree, Status
 from engine.wire.events import Accepted, Acted, Counts, Event, Heartbeat, LateEnd, Reset, RunMoved
 from tui.data.clock import Clock, ServerClock
-from tui.data.fold import run_after
+from tui.data.fold import at_after, run_after
 from tui.data.holds import NOTHING_HELD, Holds
 from tui.data.hosts import Host, hosts_of
 from tui.data.inputs import (
@@ -426,6 +426,10 @@ class Store:
         run = self.runs.get(event.run_id)
         if run is not None:
             self.runs[run.id] = self._whereabouts.step_moved(run, event)
+        retry = self.retries.get(event.step_id)
+        if retry is not None and event.rev > retry.rev:  # until the list is read again
+            moved = replace(retry, rev=event.rev, at=at_after(retry.at, event))
+            self.retries[event.step_id] = moved
         tree = self.trees.get(event.run_id)
         if tree is not None:
             self.changes.steps |= tree.take(event)

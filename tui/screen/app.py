@@ -103,7 +103,9 @@ class Dashboard(OnTerminal):
         self.store, self.options = store, options
         self.commands = remapped(options.keys)
         self.set_keymap({each.id: each.keys for each in self.commands if each.id in options.keys})
-        self.following = Following(store, self, take or store.apply, chance, self._draw_soon)
+        self.following = Following(
+            store, self, take or store.apply, chance, self._draw_soon, slow_link=options.slow_link
+        )
         self._connects, self._also = connects, also
         if client is not None and feed:
             self.following.follow(client)

@@ -29,8 +29,11 @@ class Following:
         take: Callable[[Taken], None],
         chance: Callable[[], float],
         draw_soon: Callable[[], None],
+        *,
+        slow_link: bool = False,
     ) -> None:
         self._store, self._reporter, self._give = store, reporter, take
+        self._slow_link = slow_link
         self._chance, self._draw_soon = chance, draw_soon
         self.client: AsyncClient | None = None
         self.feed: Feed | None = None
@@ -43,8 +46,9 @@ class Following:
         """And followed, as soon as the feed runs."""
         self.speak(client)
         self.feed = Feed(
-            client, self._store, self._take, chance=self._chance, reporter=self._reporter
-        )
+            client, self._store, self._take,
+            chance=self._chance, reporter=self._reporter, slow_link=self._slow_link,
+        )  # fmt: skip
         return self.feed
 
     async def connect(self, connects: Callable[[], AsyncClient], looking: Looking) -> None:

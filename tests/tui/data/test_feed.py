@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from itertools import count
+
 import httpx
+import msgspec
 import pytest
 import trio
 from msgspec.structs import replace
 
 from engine.core.text.times import rfc3339
-from engine.wire import BulkAnswer, BulkList, Problem, RunPage, RunTree
+from engine.wire import BulkAnswer, BulkList, Problem, RetryPage, RunPage, RunTree
 from tests.client.fake_engine import refusal
 from tests.tui.engine_stand_in import StandIn, fed, gaps
-from tests.tui.support import NOW, RUN, page, run_row, step_row
+from tests.tui.support import NOW, RUN, page, retry_row, run_row, step_row
 from tui.data.feed import (
     BOARD_LASTS_S,
     FAILED_PAUSE_S,
@@ -100,6 +103,39 @@ async def test_a_busy_board_is_read_at_most_so_often(autojump_clock) -> None:
         assert min(gaps(times)) >= READ_EVERY_S_MIN
         assert len(times) == pytest.approx(5 / READ_EVERY_S_MIN, abs=2)
         assert not it.store.listing("runs").outdated
+
+
+@pytest.mark.parametrize(
+    ("others", "slow_link", "every_s"),
+    [(20, False, 2.0), (20, True, 16.0), (200, False, 2.0), (3, False, READ_EVERY_S_MIN),
+     (5, False, 0.5), (6, False, 0.6), (0, True, READ_EVERY_S_MIN), (1, True, 0.8)],
+)  # fmt: skip
+async def test_a_list_whose_rows_are_others_each_time_stands_still_for_a_while(
+    autojump_clock, others: int, slow_link: bool, every_s: float
+) -> None:
+    """As many rows a second as one can read; a list of which little is new is read as ever, and
+    what a person asks for at once."""
+    engine, reads = StandIn(), count()
+
+    def rows(_: httpx.Request) -> httpx.Response:
+        first = next(reads) * others
+        found = RetryPage(tuple(retry_row(f"s-{first + at}", 5_000) for at in range(30)))
+        return httpx.Response(200, content=msgspec.json.encode(found))
+
+    engine.answers["retries"] = rows
+    async with fed(engine, slow_link=slow_link) as it:
+        it.feed.show(Board("retries"))
+        for _ in range(2_000):
+            await trio.sleep(0.02)
+            if engine.stream is not None:
+                engine.happens("attempt-ended", status="backing-off")
+        between = gaps(engine.reads("retries"))
+        assert between[0] == pytest.approx(READ_EVERY_S_MIN, abs=0.05), "at first all are new"
+        assert between[1:] == pytest.approx([every_s] * len(between[1:]), abs=0.05)
+        it.feed.resync()
+        before = len(engine.reads("retries"))
+        await trio.sleep(0.1)
+        assert len(engine.reads("retries")) == before + 1
 
 
 async def test_a_slow_engine_is_left_alone(autojump_clock) -> None:

@@ -28,6 +28,7 @@ from tests.tui.support import (
     store_at,
     tree_read,
 )
+from tui.boards.cells import NONE, Seen, next_cell
 from tui.data import store as stores
 from tui.data.inputs import (
     CausesRead,
@@ -40,6 +41,7 @@ from tui.data.inputs import (
     TreeGone,
 )
 from tui.data.listing import Edge
+from tui.data.model import State
 from tui.data.store import Store
 
 
@@ -210,6 +212,22 @@ def test_retries_are_in_the_order_they_were_read() -> None:
     assert store.listing("retries").ids == ["b", "c"]
     assert list(store.retries) == ["b", "c"]
     assert store.retries["c"].at.due_at == NOW + 9
+
+
+def test_a_retry_follows_its_events_until_the_list_is_read_again() -> None:
+    """It says that it runs, and not that it is late; what was known already changes nothing."""
+    store = store_at()
+    store.apply(RetriesRead("retries", RetryPage((retry_row("a", 5),))))  # of revision 4
+    store.apply(event("started", 4, "running", "a", at=5, number=9))
+    assert (store.retries["a"].at.state, store.retries["a"].at.attempts) == ("backing-off", 3)
+    store.apply(event("started", 5, "running", "a", seq=2, at=5, number=4))
+    begun = store.retries["a"]
+    assert (begun.rev, begun.at.state, begun.at.attempts) == (5, "running", 4)
+    assert next_cell(State.BACKING_OFF, begun.at, Seen(NOW + 9_000)) == ("▸ 8s", "running")
+    ended = event("attempt-ended", 6, "completed", "a", seq=3, at=90, number=4)
+    store.apply(ended)
+    assert next_cell(State.BACKING_OFF, store.retries["a"].at, Seen(NOW + 9_000)) == NONE
+    assert store.listing("retries").ids == ["a"]
 
 
 @pytest.mark.parametrize(

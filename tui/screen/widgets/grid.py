@@ -193,7 +193,7 @@ class Grid(ScrollView, Styled, can_focus=True, inherit_bindings=False):
             if drawn == cells:
                 continue
             self._drawn[line] = cells
-            if drawn[0] != cells[0]:  # another row, or the cursor
+            if drawn[0] != cells[0]:  # the cursor, or a mark
                 self.refresh(Region(0, line, self.size.width, 1))
                 continue
             x = GUTTER_CELLS
@@ -214,7 +214,7 @@ class Grid(ScrollView, Styled, can_focus=True, inherit_bindings=False):
             return [BEYOND]
         row_id = rows.ids[at]
         row = self._cells_of(row_id) or BLANK
-        whole = f"{row_id}\0{row_id == rows.cursor_id}{row_id in rows.marks}{self._stale}"
+        whole = f"{row_id == rows.cursor_id} {row_id in rows.marks} {self._stale}"
         return [(whole, ""), *(row.get(column.key, ("", "plain")) for column, _ in sized)]
 
     def watch_scroll_y(self, old_value: float, new_value: float) -> None:
