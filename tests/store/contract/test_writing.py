@@ -101,7 +101,8 @@ async def test_what_people_set_holds_from_then_on(adapter: Adapter) -> None:
     async with adapter.life() as store:
         assert store.registered == (Registered("client", "shop", b"2", 2, "bob"),)
         assert await store.audited(AuditQuery()) == [ACT]
-        assert await store.oldest_audited() == ACT.at
+        assert await store.audited_before(ACT.at + 1) == 1
+        assert await store.audited_before(ACT.at) == 0
         await store.unaudit(ACT.id).wait()
         assert await store.audited(AuditQuery()) == []
 
