@@ -32,9 +32,7 @@ def workflow(engine: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     url = f"http://127.0.0.1:{server.server_port}"
     monkeypatch.setattr(first_app, "ENGINE", engine)
     monkeypatch.setattr(first_app, "own_url", url, raising=False)
-    monkeypatch.setattr(
-        first_app, "RETRY", {"count": 5, "backOff": 1}
-    )  # as few as it needs, at once
+    monkeypatch.setattr(first_app, "RETRY", {"count": 5, "backOff": 1})  # soon, and not often
     threading.Thread(target=server.serve_forever, daemon=True).start()
     yield f"{url}/workflows/userCreation/index"
     server.shutdown()

@@ -18,6 +18,7 @@ from engine.core.rules.action import Action, Order, act
 from engine.core.rules.attempt import settle
 from engine.core.rules.post import open_run
 from engine.ports.audit import AuditEntry
+from engine.ports.jobs import Job, JobOrder
 from engine.ports.registry import Registered
 from engine.ports.store import Body, Stopped, Stored, Write
 from engine.store.journal import unpack
@@ -76,6 +77,12 @@ def started(run: Run, at: int) -> Write:
     change.do(Started(at, run.id, run.root.attempts + 1))
     change.close(at)
     return Write(change)
+
+
+def a_job(id: str, **asked: object) -> Job:
+    """A bulk job that retries two runs."""
+    order = JobOrder(Action.RETRY, "is:failed", 9, 20, Actor("ada"), **asked)  # type: ignore[arg-type]
+    return Job(id, order, "f", started_at=1, total=2, matched=3, skipped={"it is paused": 1})
 
 
 def answered(run: Run, at: int, status: int = 200) -> Write:

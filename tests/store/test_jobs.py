@@ -20,17 +20,12 @@ from engine.store.sqlite.views import filter as filters
 from engine.store.sqlite.views.jobs import SqliteJobs
 from engine.store.sqlite.views.views import SqliteViews
 from tests.store.faults import Disk
-from tests.store.support import answered, change_file, new_run, rows, started, store_at
+from tests.store.support import a_job, answered, change_file, new_run, rows, started, store_at
 
 ORDER = JobOrder(
     Action.RETARGET, "is:live", 7, 20, Actor("ada (ci)", "::1"), "why", Move("http://a/", "http://b/"),
     only="shop", first=3, token="ci", key="k",
 )  # fmt: skip
-
-
-def a_job(id: str, **asked: object) -> Job:
-    order = JobOrder(Action.RETRY, "is:failed", 9, 20, Actor("ada"), **asked)  # type: ignore[arg-type]
-    return Job(id, order, "f", started_at=1, total=2, matched=3, skipped={"it is paused": 1})
 
 
 async def test_a_job_comes_back_as_it_was(path: Path) -> None:

@@ -203,9 +203,10 @@ def write(
 def _write(
     db: sqlite3.Connection, commit: Commit, *, record: bool, rows: bool, apart: bool = False
 ) -> None:
-    db.execute("BEGIN IMMEDIATE")
     if record:
         commit.moved = {}  # it may be tried again
+    db.execute("BEGIN IMMEDIATE")
+    if record:
         JOURNAL.insert(db, [entry.row() for entry in commit.entries])
     if rows:
         (write_apart if apart else write_together)(db, commit.rows)

@@ -20,6 +20,7 @@ from engine.store.model.database import Fenced, ModelDatabase, NoReply, Server
 from engine.store.model.store import open_model
 from engine.store.sqlite.file.owner import Owner
 from engine.store.sqlite.store import TableStore
+from engine.store.sqlite.views.views import SqliteViews
 from tests.store.faults import Disk
 from tests.store.support import store_at, the_run
 
@@ -46,6 +47,17 @@ def as_recorded(found: Run | Stored | Stopped) -> tuple[RunRecord, list[Step]]:
     """What is recorded of a run that no bug has stopped."""
     run = found if isinstance(found, Run) else the_run(found)
     return record_of(run), list(run.steps.values())
+
+
+async def told(store: TableStore) -> list[tuple[int, str]]:
+    """The number and the run of every event that is told to who follows."""
+    return [(it.seq, it.run_id) for it in await SqliteViews(store).events(0, 1_000)]
+
+
+def runs_of(events: list[tuple[int, str]]) -> list[str]:
+    """Whose events these are, in their order; their numbers have no gap."""
+    assert [seq for seq, _ in events] == list(range(1, len(events) + 1))
+    return [run_id for _, run_id in events]
 
 
 @asynccontextmanager

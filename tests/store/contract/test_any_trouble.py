@@ -9,9 +9,7 @@ import trio
 
 from engine.ports.store import StoreStopped
 from engine.store.sqlite.store import TableStore
-from tests.store.contract.adapters import Crash, InMemory, Trouble, as_recorded
-from tests.store.contract.test_doubt import runs_of
-from tests.store.contract.test_writing import told
+from tests.store.contract.adapters import Crash, InMemory, Trouble, as_recorded, runs_of, told
 from tests.store.support import answered, new_run, started
 
 SEEDS = 40

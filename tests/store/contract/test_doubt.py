@@ -14,8 +14,7 @@ import trio
 from engine.core.errors import Refused
 from engine.ports.store import StoreStopped
 from engine.store.sqlite.store import TableStore
-from tests.store.contract.adapters import InMemory, Trouble, as_recorded, crashing
-from tests.store.contract.test_writing import told
+from tests.store.contract.adapters import InMemory, Trouble, as_recorded, crashing, runs_of, told
 from tests.store.support import answered, new_run, started
 
 ON_THE_WAY = [Trouble.LOST, Trouble.UNANSWERED, Trouble.LATE]
@@ -25,12 +24,6 @@ ON_THE_WAY = [Trouble.LOST, Trouble.UNANSWERED, Trouble.LATE]
 def shared() -> InMemory:
     """A server with a standby that it waits for."""
     return InMemory(has_standby=True)
-
-
-def runs_of(events: list[tuple[int, str]]) -> list[str]:
-    """Whose events these are, in their order; their numbers have no gap."""
-    assert [seq for seq, _ in events] == list(range(1, len(events) + 1))
-    return [run_id for _, run_id in events]
 
 
 async def recorded(store: TableStore, run_id: str) -> object:

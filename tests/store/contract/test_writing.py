@@ -11,19 +11,11 @@ from engine.ports.audit import AuditQuery
 from engine.ports.jobs import CameTo, JobRun
 from engine.ports.registry import Registered
 from engine.ports.store import Stopped
-from engine.store.sqlite.store import TableStore
 from engine.store.sqlite.views.jobs import SqliteJobs
-from engine.store.sqlite.views.views import SqliteViews
-from tests.store.contract.adapters import Adapter, crashing
-from tests.store.support import ACT, HOLD, answered, new_run, retried, started, the_run
-from tests.store.test_jobs import a_job
+from tests.store.contract.adapters import Adapter, crashing, told
+from tests.store.support import ACT, HOLD, a_job, answered, new_run, retried, started, the_run
 
 ADA = Actor("ada")
-
-
-async def told(store: TableStore) -> list[tuple[int, str]]:
-    """The number and the run of every event that is told to who follows."""
-    return [(it.seq, it.run_id) for it in await SqliteViews(store).events(0, 1_000)]
 
 
 async def test_what_was_acknowledged_is_there_after_a_crash(adapter: Adapter) -> None:
