@@ -137,8 +137,8 @@ ROWS = (
     row("engine.front.openapi", "engine.core.* engine.wire engine.front msgspec"),
     row(
         "engine.front.access",
-        "engine.core engine.core.access engine.ports engine.wire engine.registry engine.front.* "
-        "msgspec",
+        "engine.core engine.core.access engine.core.text engine.ports engine.wire engine.registry "
+        "engine.front.* msgspec",
     ),
     row(
         "engine.front.admin",

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,12 +13,10 @@ import pytest
 import trio
 from msgspec.structs import replace
 
-from engine.alerts.alerts import COUNT_EVERY_S, RETRY, Alerts
-from engine.alerts.cloud_event import trouble_of
-from engine.alerts.rules import Rule, Trouble
-from engine.alerts.settings import AlertSettings
-from engine.alerts.windows import OTHERS, WINDOW_MS, Incident
-from engine.core.access.client import ALERTS_CLIENT, Client
+from engine.alerts.alerts import RETRY, Alerts
+from engine.alerts.rules import Rule
+from engine.alerts.windows import WINDOW_MS
+from engine.core.access.client import ALERTS_CLIENT
 from engine.core.errors import Problem, Refused
 from engine.core.events import Actor
 from engine.core.model import StepState
@@ -30,96 +28,13 @@ from engine.core.rules.hold import EVERYTHING, HoldKind
 from engine.core.rules.repair import Given
 from engine.main import _errors
 from engine.ports.caller import Invocation
-from engine.ports.registry import KIND_ALERTS, Registered
-from engine.ports.views import LateFound, LateRuns
+from engine.ports.registry import KIND_ALERTS
 from engine.runs.limits.bounds import EngineLimits
-from engine.store.sqlite.views.views import SqliteViews
-from engine.telemetry.run_log import Watchers
-from tests.world import EPOCH_MS, FakeClock, Handler, World, inline, ok, recorded, world
+from tests.alerts.receiver import Kept, failing, settings, telling
+from tests.world import World, ok, recorded, world
 
-RECEIVER = "http://pager:80/hook"
 NOT_AGAIN = RetryPolicy(count=0)
 ADA = Actor("ada")
-
-
-class Said:
-    """What came to the receiver."""
-
-    def __init__(self) -> None:
-        self.at: list[float] = []
-        self.events: list[dict[str, Any]] = []
-        self.answer: Callable[[], Outcome] = ok
-
-    def take(self, call: Invocation) -> Outcome:
-        outcome = self.answer()
-        if isinstance(outcome, Answered) and outcome.ok:
-            self.at.append(trio.current_time())
-            self.events.append(json.loads(call.payload))
-        return outcome
-
-    @property
-    def lines(self) -> list[str]:
-        """Type and what is told, of each."""
-        return [f"{it['type']} {it['data'].get('telling')}" for it in self.events]
-
-    def data(self, number: int = -1) -> dict[str, Any]:
-        found: dict[str, Any] = self.events[number]["data"]
-        return found
-
-
-class Kept:
-    """The registry of a store that is not there yet when alerts are made."""
-
-    file_id = "F1"
-
-    def __init__(self) -> None:
-        self.entries: list[Registered] = []
-
-    @property
-    def registered(self) -> tuple[Registered, ...]:
-        return tuple(self.entries[-1:])
-
-    def register(self, entry: Registered) -> Any:
-        self.entries.append(entry)
-
-
-def settings(*rules: Rule, late_after_s: int = 86_400) -> AlertSettings:
-    client = Client(ALERTS_CLIENT, (RECEIVER,))
-    return AlertSettings(client, frozenset(rules or Rule), late_after_s)
-
-
-@asynccontextmanager
-async def telling(
-    path: Path,
-    app: Handler,
-    *,
-    asked: AlertSettings | None = None,
-    kept: Kept | None = None,
-    directory: Path | None = None,
-    limits: EngineLimits | None = None,
-    strict: bool = True,
-) -> AsyncIterator[tuple[World, Alerts, Said]]:
-    """An engine with alerts."""
-    said, clock = Said(), FakeClock()
-
-    async def answer(call: Invocation) -> Outcome:
-        return said.take(call) if call.client == ALERTS_CLIENT else await app(call)
-
-    asked = asked or settings(*(set(Rule) - {Rule.DISK}))
-    inform: Callable[..., None] = lambda event, **values: None  # noqa: E731
-    where = directory or path.parent
-    alerts = Alerts(asked, kept or Kept(), clock, where, inform, inline)
-    watch = Watchers(count=alerts.watch)
-    async with world(path, answer, clock=clock, watch=watch, limits=limits, strict=strict) as it:
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(alerts.run, it.engine, SqliteViews(it.store))
-            yield it, alerts, said
-            nursery.cancel_scope.cancel()
-
-
-async def failing(call: Invocation) -> Outcome:
-    """With a secret in its answer and in what came."""
-    return Answered(500, b'{"error": "no pay, password=canary-1"}', "application/json")
 
 
 async def post_failing(it: World, key: str = "k", **options: Any) -> str:
@@ -340,60 +255,6 @@ async def test_a_hold_is_told_after_an_hour_though_it_holds_everything(
         await trio.sleep(1_000)
         assert "dev.atomic.hold.old over" in said.lines
         assert "dev.atomic.run.failed first" in said.lines
-
-
-async def test_a_run_that_is_open_for_long_is_late(autojump_clock: object, path: Path) -> None:
-    """And no more when it has ended."""
-
-    async def slow(call: Invocation) -> Outcome:
-        await trio.sleep(1_000)
-        return ok()
-
-    async with telling(path, slow, asked=settings(Rule.LATE, late_after_s=600)) as (it, _, said):
-        async with trio.open_nursery() as nursery:
-            for key in ("k1", "k2"):
-                nursery.start_soon(partial(it.post, key=key, attempt_timeout_ms=3_600_000))
-            await trio.sleep(590)
-            assert said.events == []
-            await trio.sleep(120)
-            assert said.data()["summary"] == (
-                "2 runs of w (client shop) are open for longer than 600 s."
-            )
-        await trio.sleep(120)
-        assert said.lines == ["dev.atomic.run.late first", "dev.atomic.run.late over"]
-
-
-async def test_late_runs_that_cannot_all_be_looked_at_are_not_over(
-    autojump_clock: object, path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """They are at least so many, and may be late still while others are looked at."""
-    runs = (LateRuns("shop", "w", 2, "R1"),)
-    there = [LateFound(runs, is_cut=True), LateFound((), is_cut=True), LateFound()]
-    asked: list[int] = []
-
-    async def late_runs(self: SqliteViews, opened_before: int) -> LateFound:
-        asked.append(opened_before)
-        return there[min(len(asked) - 1, 5) // 2]
-
-    monkeypatch.setattr(SqliteViews, "late_runs", late_runs)
-    async with telling(path, failing, asked=settings(Rule.LATE)) as (_, _alerts, said):
-        await trio.sleep(1)
-        assert said.data()["summary"] == (
-            "At least 2 runs of w (client shop) are open for longer than 86400 s."
-        )
-        await trio.sleep(3 * COUNT_EVERY_S)
-        assert (len(asked), len(said.lines)) == (4, 1)
-        await trio.sleep(COUNT_EVERY_S)
-        assert said.lines[1:] == ["dev.atomic.run.late over"]
-        assert asked[0] == EPOCH_MS - DAY_MS
-
-
-def test_of_workflows_that_are_not_told_apart_no_name_is_said() -> None:
-    """But what they have in common."""
-    trouble = Trouble(Rule.LATE, OTHERS, {"client": "shop", "afterS": 60})
-    assert trouble_of(Incident(trouble, 0, 0, count=2)) == (
-        "2 runs of other workflows are open for longer than 60 s."
-    )
 
 
 async def test_a_cause_is_new_once(autojump_clock: object, path: Path) -> None:
