@@ -48,8 +48,8 @@ class Question(NamedTuple):
     typed: str | None = None
     """What must be typed to say yes; None: a key does."""
     choices: Sequence[Choice] = ()
-    cursor: int = 0
-    """Which of them the cursor begins at."""
+    cursor: int | None = 0
+    """Which of them the cursor begins at; None: at none, where one may be what nobody meant."""
 
 
 class TypedLine(NamedTuple):

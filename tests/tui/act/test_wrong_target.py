@@ -13,6 +13,7 @@ from tui.act.open import list_runs
 from tui.act.sort import filter_by
 from tui.data.inputs import RunsRead, TreeGone
 from tui.data.listing import Edge
+from tui.keys import COMMANDS
 
 
 @on_screen()
@@ -156,12 +157,26 @@ async def test_the_menu_says_what_cannot_be_done_and_why(world: World) -> None:
     assert world.posts == []
 
 
+@on_screen()
+async def test_the_menu_has_nothing_chosen_beforehand(world: World) -> None:
+    """`enter`, typed ahead, does nothing; what the cursor was moved to it does."""
+    row = run_row(1, "backing-off")
+    world.answers["/actions"] = accepted(row)
+    await world.lists(row)
+    await world.press("x", "enter")
+    assert world.posts == []
+    assert len(world.app.screen_stack) == 2
+    await world.press("down", "enter")
+    assert [members["action"] for _, members in world.posts] == ["retry"]
+
+
 @on_screen(read_only=True)
 async def test_the_menu_when_read_only(world: World) -> None:
     """All of it is there, grey."""
+    of_runs = [it for it in COMMANDS if it.writes and "runs" in it.views]
     await world.lists(run_row(1, "backing-off"))
     lines = await world.press("x")
-    assert sum("only reads (--read-only)" in line for line in lines) == 7
+    assert sum("only reads (--read-only)" in line for line in lines) == len(of_runs)
     await world.press("R")
     assert world.posts == []
 

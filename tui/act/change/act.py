@@ -212,4 +212,4 @@ class Acting:
             if command_id:
                 self.carry_out(BY_ID[command_id], targets)
 
-        self._stage.ask(Question(title, choices=choices), chosen)
+        self._stage.ask(Question(title, choices=choices, cursor=None), chosen)

@@ -121,7 +121,7 @@ def why_not_on(command: Command, target: Target) -> str:
         return ""
     action, state = action_for(command.id, target), target.state
     if command.id == "other-payload" and target.step_id is not None:
-        return "it is the run that is called with another: what this is called with comes from it"
+        return "it is the run that is called with another: press A on its first row"
     if action in OF_ANY_STATE or command.id == "other-payload":
         return ""
     if action is Action.RETRY and state is State.PAUSED:

@@ -150,7 +150,7 @@ class Choose(ModalScreen[str]):
         self._title, self._choices, self._cursor = asked.title, asked.choices, asked.cursor
 
     def on_mount(self) -> None:
-        if self._cursor:
+        if self._cursor != 0:
             self.query_one(OptionList).highlighted = self._cursor
 
     def compose(self) -> ComposeResult:
