@@ -125,13 +125,23 @@ def retries():
 def happened(number):
     """Of those the event of this number: an attempt has started, or ended."""
     order, is_end = divmod(number - 1, 2)
-    run = f"01K{order % int(DUE_PER_S * BACK_OFF_S) * 7_919:023d}"
+    step = order % int(DUE_PER_S * BACK_OFF_S)
+    http_status, error, excerpt = REASONS[step % 4]
+    run = f"01K{step * 7_919:023d}"
     fact = {"kind": "started", "status": "running"}
     if is_end:
-        fact = {"kind": "attempt-ended", "status": "backing-off", "countsAs": "failure",
-                "httpStatus": 503, "delayMs": int(BACK_OFF_S * 1000), "delayBy": "policy",
-                "dueAt": rfc3339(time.time() + BACK_OFF_S)}  # fmt: skip
-    return fact | {"runId": run, "stepId": f"{run}-a", "rev": number, "number": 1}
+        fact = {
+            "kind": "attempt-ended",
+            "status": "backing-off",
+            "countsAs": "failure",
+            "httpStatus": http_status,
+            "error": error,
+            "excerpt": excerpt,
+            "delayMs": int(BACK_OFF_S * 1000),
+            "delayBy": "policy",
+            "dueAt": rfc3339(time.time() + BACK_OFF_S),
+        }
+    return fact | {"runId": run, "stepId": f"{run}-a", "rev": number + 1}
 
 
 def status():

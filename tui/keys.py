@@ -99,7 +99,7 @@ COMMANDS: tuple[Command, ...] = (
     Command("pager", "o", "Pager", "the last answer in $PAGER", Group.SHOW, DETAIL),
     Command("editor", "e", "Editor", "a copy of the last answer in $EDITOR", Group.SHOW, DETAIL),
     Command("copy", "y", "Copy", "the id, key, URL, a body or a curl command", Group.SHOW),
-    Command("export", "", "Export", "`export html`: the run as one file, to give away", Group.SHOW,
+    Command("export", "", "Export", "`export html`: the run as a file, to give away", Group.SHOW,
             frozenset({"runs", "run"}), argument="html"),
     Command("compare", "d", "Compare", "two marked runs: their steps, payloads, answers",
             Group.SHOW, frozenset({"runs"})),

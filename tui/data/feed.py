@@ -49,7 +49,7 @@ BOARD_LASTS_S = 5.0
 """A board whose filter asks for ages or times is another one after a while."""
 READ_EVERY_S_MIN = 0.5
 """A board is read again at most so often, however much happens on it."""
-ROWS_PER_S_MAX, SLOW_ROWS_PER_S_MAX = 10.0, 1.25
+ROWS_PER_S_MAX, SLOW_ROWS_PER_S_MAX = 8.0, 1.0
 """Nobody reads more rows a second than that. Of a list whose rows are others each time the next
 reading waits, over a slow link for what it costs to draw: it stands still, and its rows follow the
 events meanwhile."""

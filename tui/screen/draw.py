@@ -58,13 +58,19 @@ class Drawing:
         self._app, self._stage, self._rows, self._acting = app, stage, rows, acting
         self._commands = commands
         self._last_answer = LastAnswer(stage)
+        self._drawn: object = None
+        """What was looked at when it was drawn last."""
 
     def draw(self, grid: Grid, *, ids: bool) -> None:
         """The rows of the view, and the inspector. Without `ids` only what moves with time."""
         looking, store = self._stage.looking, self._stage.store
         grid.dim(stale=store.stale)
         grid.show_order(looking.order)
-        self._rows.seen_now(narrow=self._app.size.width < bars.REASON_FROM_COLUMNS)
+        here = looking.here(), self._app.size.width, store.stale
+        if not (ids and self._stage.options.slow_link and self._drawn == here):
+            # else times stand as they were at the last tick
+            self._rows.seen_now(narrow=here[1] < bars.REASON_FROM_COLUMNS)
+        self._drawn = here
         if looking.view == "run":
             self._lay_out_run(grid, ids=ids)
         else:

@@ -33,6 +33,7 @@ def test_others_give_way_to_what_was_asked_for() -> None:
     """First those that are shown from the widest screens on; nothing is cut by the screen's end."""
     assert "host" not in shown("runs", 78, {})
     assert shown("runs", 78, {"host": True}) == ["state", "workflow", "run", "at", "next", "host"]
+    assert shown("runs", 58, {"client": True}) == ["state", "workflow", "at", "client"]
     for board in (it for it in GRIDS if it != "run"):
         everything = {column.key: True for column in GRIDS[board]}
         for cells_wide in range(58, 300):

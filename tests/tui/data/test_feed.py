@@ -107,8 +107,8 @@ async def test_a_busy_board_is_read_at_most_so_often(autojump_clock) -> None:
 
 @pytest.mark.parametrize(
     ("others", "slow_link", "every_s"),
-    [(20, False, 2.0), (20, True, 16.0), (200, False, 2.0), (3, False, READ_EVERY_S_MIN),
-     (5, False, 0.5), (6, False, 0.6), (0, True, READ_EVERY_S_MIN), (1, True, 0.8)],
+    [(20, False, 2.5), (20, True, 20.0), (200, False, 2.5), (3, False, READ_EVERY_S_MIN),
+     (4, False, 0.5), (8, False, 1.0), (0, True, READ_EVERY_S_MIN), (1, True, 1.0)],
 )  # fmt: skip
 async def test_a_list_whose_rows_are_others_each_time_stands_still_for_a_while(
     autojump_clock, others: int, slow_link: bool, every_s: float

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
@@ -13,9 +14,11 @@ from rich.style import Style
 from textual.geometry import Region
 
 from engine.wire import RetryPage
-from tests.tui.on_screen import World, on_screen
+from tests.tui.on_screen import World, at, line_with, on_screen, run_row
 from tests.tui.support import STEADY, retry_row
+from tui.boards.cells import Cell, Column
 from tui.data.inputs import RetriesRead
+from tui.screen.widgets.grid import differing
 from tui.screen.widgets.tight import PLAIN, turned
 
 COLORS = st.sampled_from([None, "red", "#102030", "default", "color(200)"])
@@ -27,8 +30,8 @@ def shown(written: str) -> list[tuple[str, object]]:
     """What a terminal makes of it: each character, and how it stands there."""
     (text,) = AnsiDecoder().decode(written)
     found = []
-    for at, character in enumerate(text.plain):
-        styles = [span.style for span in text.spans if span.start <= at < span.end]
+    for index, character in enumerate(text.plain):
+        styles = [span.style for span in text.spans if span.start <= index < span.end]
         assert all(isinstance(style, Style) for style in styles)
         found.append((character, as_seen(Style.combine([PLAIN, *styles]))))  # type: ignore[list-item]
     return found
@@ -92,4 +95,34 @@ async def test_other_rows_are_drawn_where_their_text_is_another(world: World) ->
     world.store.apply(read(1))
     world.app.flush()
     assert {region.y for region in drawn} == set(range(1, 11))
-    assert {region.width for region in drawn} == {8}
+    assert {region.width for region in drawn} <= {1, 2}
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "anew"),
+    [
+        (("in 10s", "a"), ("in 9s", "a"), (3, 3)),
+        (("in 9s", "a"), ("in 9s", "b"), (0, 8)),
+        (("in 9s", "a"), (("in", "a"), (" 9s", "b")), (0, 8)),
+        (("注文", "a"), ("注目", "a"), (0, 8)),
+        (("a long name", "a"), ("a long word", "a"), (0, 0)),
+    ],
+)
+def test_what_of_a_cell_is_drawn_anew(old: Cell, new: Cell, anew: tuple[int, int]) -> None:
+    """From the first character that is another to the last; all of it where styles differ, or a
+    character takes two cells."""
+    assert differing(Column("a", "A", 8), 8, old, new) == anew
+    if anew == (3, 3):
+        assert differing(Column("a", "A", 8, right=True), 8, old, new) == (2, 5)
+
+
+@on_screen(slow_link=True)
+async def test_over_a_slow_link_times_stand_between_two_ticks(world: World) -> None:
+    """Whatever else is drawn meanwhile."""
+    world.runs(run_row(1, "backing-off", at={"status": "backing-off", "due_at": at(30)}))
+    line_with(await world.shown(), "in 30s")
+    world.clock.pass_s(3)
+    world.runs(run_row(1, "backing-off", at={"status": "backing-off", "due_at": at(30)}),
+               run_row(2))  # fmt: skip
+    line_with(await world.shown(), "in 30s")
+    line_with(await world.passes(2), "in 25s")

@@ -46,6 +46,8 @@ class Walk:
         self.key = ""
         self.layers = 1
         """How many screens lay over each other when it was pressed."""
+        self.was_typing = False
+        """Whether the line at the foot was open then: `enter` answers what it asks."""
         self.done: list[object] = []
         self._drew, world.app.acting.drawn = world.app.acting.drawn, self.see  # type: ignore[method-assign]
 
@@ -87,7 +89,8 @@ class Walk:
 
     def check(self, path: str, members: dict[str, Any]) -> None:
         """Something is posted: somebody asked for it, and meant what is named in it."""
-        asked = self.key in WRITES if self.layers == 1 else self.key in WRITES | ANSWERS_QUESTIONS
+        answers = self.layers > 1 or (self.was_typing and self.key == "enter")
+        asked = self.key in WRITES | ANSWERS_QUESTIONS if answers else self.key in WRITES
         assert asked, (self.key, self.layers, path, members)
         if "ifRev" in members:
             run_id = path.split("/")[4]
@@ -124,6 +127,7 @@ class Walk:
         luck = random.random()
         if luck < 0.55:
             self.key, self.layers = random.choice(KEYS), len(world.app.screen_stack)
+            self.was_typing = bool(world.app.prompt.kind)
             self.done.append(self.key)
             await world.pilot.press(self.key)
         elif luck < 0.85:

@@ -62,7 +62,7 @@ class CompareScreen(ModalScreen[None]):
 
     def on_resize(self, event: events.Resize) -> None:
         """Cut the lines anew."""
-        if self.is_mounted:
+        if self._is_there:
             self._show()
 
     # -- keys ----------------------------------------------------------------------------------
@@ -98,6 +98,8 @@ class CompareScreen(ModalScreen[None]):
 
     @work(group="compare", exclusive=True)
     async def _draw(self, look: str, pair: Pair) -> None:
+        if not self._is_there:
+            return
         cells = self.app.size.width - READ_FRAME_CELLS
         lines, stage = self.query_one(Lines), self._stage
         if look == STEPS:
@@ -109,8 +111,13 @@ class CompareScreen(ModalScreen[None]):
         names = run_name(self._page.left), run_name(self._page.right)
         cuts = partial(body_lines, left, right, names, cells)
         found: list[Cell] = await to_thread.run_sync(cuts, abandon_on_cancel=True)
-        if self.is_attached:
+        if self._is_there:
             lines.show(found, stay=False)
+
+    @property
+    def _is_there(self) -> bool:
+        """It was not closed: what is on it goes before the screen itself does."""
+        return self.is_attached and bool(self.query("#read-lines"))
 
     async def _body(self, step: Step | None, look: str) -> Found:
         """A step's payload or its last answer without secrets, or why it cannot be had."""

@@ -47,6 +47,19 @@ def fit_parts(cell: Cell, cells: int, *, right: bool = False, middle: bool = Fal
     return [*zip(shown, styles, strict=False), (blank, "plain")]
 
 
+def differing(column: Column, wide: int, old: Cell, new: Cell) -> tuple[int, int]:
+    """Which cells of a column that is so wide are drawn anew: the first, and how many."""
+    if not (is_part(old) and is_part(new)) or old[1] != new[1]:
+        return 0, wide
+    was, is_now = (
+        fit(cell[0], wide, right=column.right, middle=column.middle) for cell in (old, new)
+    )
+    if width(was) != len(was) or width(is_now) != len(is_now):  # characters of two cells
+        return 0, wide
+    others = [at for at in range(wide) if was[at] != is_now[at]]
+    return (others[0], others[-1] + 1 - others[0]) if others else (0, 0)
+
+
 def is_part(cell: Cell) -> TypeGuard[Part]:
     """Whether a cell has one style throughout."""
     return len(cell) == 2 and isinstance(cell[0], str)
@@ -197,9 +210,11 @@ class Grid(ScrollView, Styled, can_focus=True, inherit_bindings=False):
                 self.refresh(Region(0, line, self.size.width, 1))
                 continue
             x = GUTTER_CELLS
-            for at, (_, wide) in enumerate(sized, 1):
+            for at, (column, wide) in enumerate(sized, 1):
                 if drawn[at] != cells[at]:
-                    self.refresh(Region(x, line, wide, 1))
+                    first, count = differing(column, wide, drawn[at], cells[at])
+                    if count:
+                        self.refresh(Region(x + first, line, count, 1))
                 x += wide + 1
 
     def _layout(self) -> list[tuple[Column, int]]:
