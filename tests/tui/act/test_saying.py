@@ -193,6 +193,7 @@ async def test_a_note_of_a_run_is_written(world: World) -> None:
     await world.press("W")
     line_with(await typed(world, "vendor informed"), "noted: order")
     open_run(world.app, run_id, f"{run_id}-charge")
+    await world.press()  # it is on the screen
     await world.press("W")
     await typed(world, "ticket 4711")
     asked = [{"action": "note", "reason": text} for text in ("vendor informed", "ticket 4711")]
