@@ -75,6 +75,10 @@ sizing *args:
 pictures:
     {{python}} -m docs.pictures.make
 
+# draw the pictures of the pages below `/ui` anew, of a demonstration; needs Chromium
+page-pictures:
+    {{python}} -m docs.pictures.pages
+
 # write what the documentation has from the code: errors.md, the settings, the states in design.md
 pages:
     {{python}} -m tests.reference_pages

@@ -117,9 +117,14 @@ class Browser:
         found: dict[str, Any] = json.loads(message)
         return found
 
-    def page(self, url: str) -> Page:
+    def context(self) -> str:
+        """A new person at the browser, with none of the others' cookies: for `page`."""
+        return str(self.call("Target.createBrowserContext")["browserContextId"])
+
+    def page(self, url: str, context: str | None = None) -> Page:
         """A page of this address in a window of its own."""
-        target = self.call("Target.createTarget", url="about:blank")["targetId"]
+        whose = {} if context is None else {"browserContextId": context}
+        target = self.call("Target.createTarget", url="about:blank", **whose)["targetId"]
         attached = self.call("Target.attachToTarget", targetId=target, flatten=True)
         page = Page(self, target, attached["sessionId"])
         page.call("Page.enable")
@@ -144,6 +149,23 @@ class Page:
         found = self.call("Runtime.evaluate", expression=expression, returnByValue=True)
         assert "exceptionDetails" not in found, found["exceptionDetails"]
         return found["result"].get("value")
+
+    def result(self, promise: str) -> Any:
+        """What a promise of a script comes to, on this page."""
+        found = self.call(
+            "Runtime.evaluate", expression=promise, returnByValue=True, awaitPromise=True
+        )
+        assert "exceptionDetails" not in found, found["exceptionDetails"]
+        return found["result"].get("value")
+
+    def go(self, url: str) -> None:
+        """Go to an address, as if it had been typed, and wait until it is loaded."""
+        found = self.call("Page.navigate", url=url)
+        assert "errorText" not in found, (url, found)
+        self.result(
+            "new Promise((done) => document.readyState === 'complete' ? done()"
+            " : addEventListener('load', () => done()))"
+        )
 
     @property
     def screen(self) -> list[str]:
