@@ -40,9 +40,7 @@ SERVE_PORT_HELP = f"With --serve; 0: any that is free. [default: {SERVE_PORT}]"
 @click.option(
     "--board",
     type=click.Choice(BOARDS),
-    default="runs",
-    show_default=True,
-    help="What to begin with.",
+    help="What to begin with.  [default: home; with --filter, --once or --replay runs]",
 )
 @click.option("--filter", default="is:live", show_default=True, help="Which runs are listed.")
 @click.option("--run", metavar="ID[#STEP]", help="Open this run, at a step by its id or name.")
@@ -152,7 +150,7 @@ def _options(ctx: click.Context) -> Options:
 
     return Options(
         url=profile.url if profile is not None else url or given["engine"],
-        board=chosen("board"),
+        board=chosen("board") or _first_board(ctx, said),
         filter=chosen("filter"),
         run=given["run"] or "",
         read_only=chosen("read_only") or (given["serve"] and not given["allow_actions"]),
@@ -169,6 +167,15 @@ def _options(ctx: click.Context) -> Options:
         strict=profile is not None and profile.strict,
         redact=frozenset() if given["no_redact"] else SECRETS | {*given["redact"]},
     )
+
+
+def _first_board(ctx: click.Context, said: Mapping[str, str | bool]) -> str:
+    """Where nobody names one. A filter is of runs, and who has a board printed, or plays a
+    recording, has it as ever."""
+    given: dict[str, Any] = ctx.params
+    filters = ctx.get_parameter_source("filter") is not ParameterSource.DEFAULT or "filter" in said
+    runs = filters or given["once"] or given["as_json"] or given["replay"] is not None
+    return "runs" if runs else "home"
 
 
 def _token_file(
@@ -249,7 +256,9 @@ def _once(options: Options, *, as_json: bool) -> None:
     from tui.once import BOARDS_ONCE, lines, read
 
     if options.board not in BOARDS_ONCE:
-        raise click.UsageError(f"--once has no {options.board}; `atomic events` prints them.")
+        other = {"home": "`atomic status` and `atomic causes` print what it tells"}
+        told = other.get(options.board, "`atomic events` prints them")
+        raise click.UsageError(f"--once has no {options.board}; {told}.")
     try:
         client = Client(options.url, reposts=Reposts(count=0), token_file=options.token_file)
     except ValueError as error:

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from enum import StrEnum
 from typing import NamedTuple
 
-BOARDS = ("runs", "retries", "causes", "hosts", "events", "jobs")
+BOARDS = ("home", "runs", "retries", "causes", "hosts", "events", "jobs")
 LISTS = frozenset(BOARDS)
 MARKABLE = frozenset({"runs", "retries"})
 DETAIL = frozenset({"run"})
@@ -47,13 +47,14 @@ class Command(NamedTuple):
 
 
 COMMANDS: tuple[Command, ...] = (
+    Command("home", "0", "Home", "whether all is well, and else what is not", Group.GO),
     Command("runs", "1", "Runs", "the runs, the newest first", Group.GO),
     Command("retries", "2", "Retries", "what is tried next, and when", Group.GO),
     Command("causes", "3", "Stuck", "what needs a person, by cause", Group.GO),
     Command("hosts", "4", "Hosts", "the hosts that are called, and how they do", Group.GO),
     Command("events", "5", "Events", "what has just happened", Group.GO),
     Command("jobs", "6", "Jobs", "bulk jobs", Group.GO),
-    Command("open", "enter", "Open", "a run, a row's runs, a fold, the last answer",
+    Command("open", "enter", "Open", "a run, a row's runs, a board, a fold, an answer",
             Group.GO, footer=True),
     Command("back", "escape", "Back", "one layer back", Group.GO),
     Command("run", "", "Run", "a run by its id, or its end; ID#STEP: at a step", Group.GO,
@@ -98,7 +99,8 @@ COMMANDS: tuple[Command, ...] = (
             footer=True),
     Command("pager", "o", "Pager", "the last answer in $PAGER", Group.SHOW, DETAIL),
     Command("editor", "e", "Editor", "a copy of the last answer in $EDITOR", Group.SHOW, DETAIL),
-    Command("copy", "y", "Copy", "the id, key, URL, a body or a curl command", Group.SHOW),
+    Command("copy", "y", "Copy", "the id, key, URL, a body or a curl command", Group.SHOW,
+            EVERYWHERE - {"home"}),
     Command("export", "", "Export", "`export html`: the run as a file, to give away", Group.SHOW,
             frozenset({"runs", "run"}), argument="html"),
     Command("compare", "d", "Compare", "two marked runs: their steps, payloads, answers",
@@ -129,6 +131,9 @@ COMMANDS: tuple[Command, ...] = (
             writes=True),
     Command("other-payload", "A", "Other payload", "run it all again with another, in $EDITOR",
             Group.ACT, DETAIL, writes=True),
+    Command("hold", "H", "Hold", "a client, workflow or host; again: release it",
+            Group.ACT, frozenset({"home", "runs", "retries", "causes", "hosts", "run"}),
+            footer=True, writes=True),
     Command("abort", "X", "Abort job", "the job under the cursor, or the one that runs",
             Group.ACT, writes=True),
     Command("palette", "ctrl+p", "Palette", "any command, by a part of what it says", Group.SHOW),
@@ -145,6 +150,8 @@ COMMANDS: tuple[Command, ...] = (
     Command("up-or-quit", "q", "Quit", "up, or out", Group.REST, footer=True),
     Command("quit", "ctrl+q", "Quit", "leave the dashboard", Group.REST),
 )  # fmt: skip
+CAME_LATER = frozenset({"home", "hold", "note", "columns", "dismissed"})
+"""Their keys were free once: who has given one of them to something else keeps that."""
 TYPED_BEHIND = frozenset({"filter", "command"})
 """They open the line at the foot: what is typed behind them goes there."""
 BY_ID = {command.id: command for command in COMMANDS}
@@ -185,11 +192,12 @@ def remapped(keys: Mapping[str, str]) -> tuple[Command, ...]:
     unknown = sorted(set(keys) - set(BY_ID))
     if unknown:
         raise BadKeys(f"There is no command `{unknown[0]}`. There are {', '.join(BY_ID)}.")
+    spelled = {id: _spelled(BY_ID[id], wanted) for id, wanted in keys.items()}
+    given = {key for each in spelled.values() for key in each.split(",")}
     found = tuple(
-        command._replace(keys=_spelled(command, keys[command.id]))
-        if command.id in keys
-        else command
+        command._replace(keys=spelled.get(command.id, "" if yields else command.keys))
         for command in COMMANDS
+        for yields in (command.id in CAME_LATER and command.keys in given,)
     )
     for view in sorted(EVERYWHERE):
         taken: dict[str, Command] = {}

@@ -28,8 +28,9 @@ from tui.text.sanitize import fit
 
 ROWS_MAX = 200
 NOTHING: Cell = ("", "plain")
-BOARDS_ONCE = tuple(board for board in BOARDS if board != "events")
-"""Events come one by one: they are no board that can be read."""
+BOARDS_ONCE = tuple(board for board in BOARDS if board not in ("home", "events"))
+"""Events come one by one: they are no board that can be read. What home tells `atomic status` and
+`atomic causes` print."""
 
 
 class Snapshot(Struct, frozen=True):

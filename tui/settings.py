@@ -27,7 +27,7 @@ class Options(Struct, frozen=True, kw_only=True):
     """What the command line said."""
 
     url: str
-    board: str = "runs"
+    board: str = "home"
     filter: str = "is:live"
     run: str = ""
     """The run to begin with, as `ID` or `ID#STEP`; empty: none."""

@@ -109,7 +109,10 @@ class World:
         http = httpx.AsyncClient(transport=transport)
         client = AsyncClient("http://engine.test", reposts=Reposts(count=0), http=http)
         self.app = Dashboard(
-            self.store, Options(url="http://engine.test", **options), client=client, feed=False
+            self.store,
+            Options(**{"url": "http://engine.test", "board": "runs"} | options),
+            client=client,
+            feed=False,
         )
         self.pilot: Pilot[None]
 

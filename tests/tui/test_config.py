@@ -9,7 +9,9 @@ from click.testing import CliRunner
 
 from engine.client import Unreachable
 from tui.command import tui
-from tui.settings import Config, ConfigError, read, usual_path
+from tui.keys import remapped
+from tui.settings import Config, ConfigError, Options, read, usual_path
+from tui.start import Start
 
 WHOLE = """
 theme = "cb-dark"
@@ -70,7 +72,7 @@ def test_nothing_said(tmp_path: Path) -> None:
         ("[profiles.prod]\nurl = 'x'\nbage = 'y'", "`bage` - at `$.profiles[...]`. There are "),
         ("bell = 'yes'", "Expected `bool`, got `str` - at `$.bell`"),
         ("[profiles.prod]\nbadge = 'x'", "missing required field `url` - at `$.profiles[...]`"),
-        ("[keys]\nretri = 'R'", "[keys]: There is no command `retri`. There are runs, "),
+        ("[keys]\nretri = 'R'", "[keys]: There is no command `retri`. There are home, "),
         ("[keys]\nhelp = 'j'", "[keys]: `j` would be both down and help."),
         ("[keys]\nretry = 'r'", "retry changes the engine: its key is a capital, not `r`."),
         ("[keys]\nhelp = 'Q'", "help only looks: its key is no capital, as `Q` is."),
@@ -96,6 +98,83 @@ def test_where_it_is_looked_for() -> None:
         assert usual_path(environment) == Path("/h/.config/atomic/dashboard.toml")
 
 
+@pytest.mark.parametrize(
+    ("text", "command", "keys"),
+    [
+        ("[keys]\nnext-problem = '0'", "home", ""),
+        ("[keys]\nretry = 'H'", "hold", ""),
+        ("[keys]\nhome = 'f2'", "home", "f2"),
+        ("", "home", "0"),
+    ],
+)
+def test_keys_that_were_free_once_stay_with_whom_they_were_given(
+    tmp_path: Path, text: str, command: str, keys: str
+) -> None:
+    """A file from before there was such a command is as good as it was: its name can be typed."""
+    config = read(file(tmp_path, text))
+    assert {each.id: each.keys for each in remapped(config.keys)}[command] == keys
+
+
+def started(monkeypatch: pytest.MonkeyPatch) -> list[Options]:
+    """With what dashboards are started, which are none."""
+    seen: list[Options] = []
+
+    def run(start: Start) -> int:
+        seen.append(start.options)
+        return 0
+
+    monkeypatch.setattr("tui.command.on_terminal", lambda: True)
+    monkeypatch.setattr("tui.start.run", run)
+    return seen
+
+
+FIRST = """
+[profiles.plain]
+url = "http://a.test"
+[profiles.filtered]
+url = "http://a.test"
+filter = "is:stuck"
+[profiles.hosts]
+url = "http://a.test"
+board = "hosts"
+"""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "board"),
+    [
+        ([], "home"),
+        (["http://a.test"], "home"),
+        (["plain"], "home"),
+        (["--read-only"], "home"),
+        (["--filter", "is:failed"], "runs"),
+        (["--filter", "is:live"], "runs"),
+        (["filtered"], "runs"),
+        (["hosts"], "hosts"),
+        (["hosts", "--filter", "x"], "hosts"),
+        (["--board", "events"], "events"),
+        (["--board", "home", "--filter", "age:<5m"], "home"),
+        (["--board", "runs"], "runs"),
+    ],
+)
+def test_what_opens_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], board: str
+) -> None:
+    """Home; but who names a board, or which runs are listed, gets those as ever."""
+    seen = started(monkeypatch)
+    path = str(file(tmp_path, FIRST))
+    result = CliRunner().invoke(tui, ["--config", path, *arguments])
+    assert result.exit_code == 0, result.output
+    assert [options.board for options in seen] == [board]
+
+
+def test_a_recording_opens_as_ever(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was recorded was looked at on the runs, mostly."""
+    seen = started(monkeypatch)
+    CliRunner().invoke(tui, ["--replay", str(file(tmp_path, ""))])
+    assert [options.board for options in seen] == ["runs"]
+
+
 def once(*arguments: str) -> str:
     """What `atomic tui --once` says."""
     return CliRunner().invoke(tui, [*arguments, "--once"]).output
@@ -107,6 +186,8 @@ def test_a_profile_on_the_command_line(tmp_path: Path) -> None:
     text = '[profiles.here]\nurl = "http://127.0.0.1:1"\nboard = "events"'
     path = str(file(tmp_path, text))
     assert "--once has no events" in once("here", "--config", path)
+    told = "--once has no home; `atomic status` and `atomic causes` print what it tells."
+    assert told in once("here", "--config", path, "--board", "home")
     refused = CliRunner().invoke(tui, ["here", "--config", path, "--board", "runs", "--once"])
     assert isinstance(refused.exception, Unreachable)
     assert "127.0.0.1:1" in str(refused.exception)

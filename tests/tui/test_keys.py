@@ -60,7 +60,7 @@ def test_keys_are_unique_in_a_view(view: str) -> None:
 
 def test_only_capitals_and_z_write() -> None:
     """Lower case looks. `G` and `N` only move, as in vi."""
-    assert set("RPCEDMWSKAXz") == WRITES
+    assert set("RPCEDMWSKAHXz") == WRITES
     for command in COMMANDS:
         keys = [key for key in command.keys.split(",") if key]
         capitals = [key for key in keys if len(key) == 1 and key.isupper()]
@@ -99,7 +99,7 @@ def test_parse_command(line: str, id: str, argument: str) -> None:
     [
         ("", "is none of"),
         ("  ", "is none of"),
-        ("frobnicate", "`frobnicate` is none of: runs"),
+        ("frobnicate", "`frobnicate` is none of: home, runs"),
         ("re", "could be: retries, retry, rerun, retarget, resync"),
         ("retry now", "takes nothing"),
         ("und", "`undo` changes the engine: type its whole name"),

@@ -306,6 +306,7 @@ def test_the_demonstration_opens_its_dashboard() -> None:
     everything, gives the terminal back and tells what the runs promised and did."""
     with Terminal("--rate", "5", command="demo") as terminal:
         terminal.until_shown("● live")
+        terminal.until_shown("TRIES")
         terminal.type("5")
         terminal.until_shown("try 1 started")
         terminal.type("q")

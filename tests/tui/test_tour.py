@@ -12,7 +12,7 @@ import shlex
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -114,19 +114,22 @@ def dashboard(tmp_path: Path, url: str, size: tuple[int, int]) -> Iterator[Tmux]
 @pytest.mark.system
 @pytest.mark.parametrize("size", [(80, 24), (140, 40)], ids=str)
 def test_an_operator_does_it_all_by_keyboard(tmp_path: Path, size: tuple[int, int]) -> None:
-    """Every board, open, read why, retry before the countdown ends, cancel, mark, a bulk job of a
-    cause, an engine that is killed and comes back, and out."""
+    """Home and every board, open, read why, retry before the countdown ends, cancel, mark, a bulk
+    job of a cause, the brake, an engine that is killed and comes back, and out."""
     with application() as app, harness.running(tmp_path) as engine:
         with Client(engine.url) as client:
             submit(client, app, "pay", 1)
             submit(client, app, "ship", 2)
             submit(client, app, "book", 3, count=0)
         with dashboard(tmp_path, engine.url, size) as tmux:
+            home(tmux)
             tmux.until("● live", "pay .*in 9m", "ship .*in 9m")
             boards(tmux)
             why_and_retry(tmux)
             cancel_one(tmux)
             retry_a_cause(tmux)
+            with Client(engine.url) as client:
+                hold_and_release(tmux, lambda: submit(client, app, "late", 1))
             engine.kill()
             tmux.until("reconnecting")
             port = int(engine.url.rpartition(":")[2])
@@ -136,6 +139,17 @@ def test_an_operator_does_it_all_by_keyboard(tmp_path: Path, size: tuple[int, in
                 tmux.keys("q")
                 left = tmux.until("left with 0", r"\bicanon\b", r"(?<!-)\becho\b")
                 assert "Traceback" not in left
+
+
+def home(tmux: Tmux) -> None:
+    """What opens first says whether all is well; each of its rows leads on, and `esc` back."""
+    tmux.until("0 Home", "✗ 3 runs need a person", "STUCK +3 503")
+    tmux.until("DUE +0 <10s", "3 (<10m|later) +━")
+    tmux.keys("Enter")
+    tmux.until("is:stuck cause:", "row 1 of 3")
+    tmux.keys("Escape")
+    tmux.until("3 runs need a person")
+    tmux.keys("1")
 
 
 def boards(tmux: Tmux) -> None:
@@ -213,6 +227,33 @@ def retry_a_cause(tmux: Tmux) -> None:
     tmux.until("3 of 3", "q Back")
     tmux.keys("Escape")
     tmux.until("q Quit")
+
+
+def hold_and_release(tmux: Tmux, submit_one: Callable[[], None]) -> None:
+    """A host is held with one key, what is there and what comes: what is posted meanwhile is not
+    called before the release."""
+    tmux.keys("4")
+    tmux.until("OK%", "H Hold")
+    tmux.keys("H")
+    tmux.until("hold, why")
+    tmux.keys("-l", "vendor down")
+    tmux.keys("Enter")
+    tmux.until("Hold it\\?", "host 127.0.0.1", "vendor down", "and what comes")
+    answered(tmux, "Hold it\\?", "y")
+    tmux.until("held.* since .* by ", "H Release")
+    submit_one()
+    tmux.keys("1")
+    tmux.until("late .* held ")
+    tmux.keys("4")
+    tmux.until("H Release")
+    tmux.keys("H")
+    tmux.until("release, a second")
+    tmux.keys("Enter")
+    tmux.until("Release it\\?", "vendor down", "20 a second")
+    answered(tmux, "Release it\\?", "y")
+    tmux.until("H Hold")
+    tmux.keys("5")
+    tmux.until("run completed +late")
 
 
 def answered(tmux: Tmux, question: str, key: str) -> None:

@@ -7,6 +7,8 @@ from functools import partial
 from engine.client import AtomicError
 from tui.act.stage import BodyPage, ComparePage, Does, Page, Stage, telling
 from tui.boards import said
+from tui.boards.home import leads_to
+from tui.data.filter import held_filter
 from tui.data.model import Step, run_of, short_id, step_of
 from tui.data.reach import why_no_bodies
 from tui.data.tree import Tree
@@ -56,6 +58,8 @@ def _open(stage: Stage, _: str) -> None:
                 open_run(stage, event.run_id, event.step_id)
         case "jobs":
             list_runs(stage, f"job:{row_id}")
+        case "home":
+            _open_from_home(stage, row_id)
         case _ if stage.looking.toggles_rest(row_id):
             stage.redraw()
         case _:
@@ -73,6 +77,23 @@ def about_cause(stage: Stage) -> None:
     if cause is not None:
         lines = partial(said.about_cause, cause, stage.looking.seen(stage.store))
         stage.open(Page(f"Cause {cause.id}", lines))
+
+
+def _open_from_home(stage: Stage, row_id: str) -> None:
+    kind, name = leads_to(row_id)
+    match kind:
+        case "cause":
+            list_runs(stage, f"is:stuck cause:{name}")
+        case "host":
+            list_runs(stage, f"is:live host:{name}")
+        case "hold":
+            list_runs(stage, held_filter(*name.split(":", 1)))
+        case "run":
+            run = stage.store.runs.get(name)
+            open_run(stage, name, None if run is None or run.at is None else run.at.step_id)
+        case _:
+            stage.looking.go_into(kind)
+            stage.show(kind)
 
 
 def _neighbour(by: int) -> Does:

@@ -6,7 +6,7 @@ reads is tested as text, and `--once` prints the same.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import tzinfo
 from typing import NamedTuple
 
@@ -58,6 +58,8 @@ MIDDLE, WIDE, WIDEST = 96, 117, 157
 """What a terminal of 100, 120 or 160 columns has for cells beside its edges and a scroll bar."""
 ASKED_FOR = -1
 """From so many cells on a column is shown that somebody asked for: before all others."""
+COUNTED_MAX = 10_000
+"""Steps whose next attempt has a time, and late ones, are counted by the engine up to here."""
 REASON_CELLS = 100
 """The most that a reason takes: a status, and an excerpt of 120 bytes is mostly shorter."""
 
@@ -157,6 +159,11 @@ def step_state_cell(step: Step) -> Part:
     if step.is_pausing:
         return f"{glyph(step.state)} {PAUSING}", "paused"
     return told, style
+
+
+def counted(steps: int, told: Callable[[int], str]) -> str:
+    """A count of steps that may have ended early: `10,000+`."""
+    return f"{told(steps)}{'+' if steps >= COUNTED_MAX else ''}"
 
 
 def age_cell(since_ms: int | None, seen: Seen) -> Part:

@@ -11,7 +11,7 @@ from tui.data.holds import Holds, covers
 from tui.data.model import Run, Step, ms_of
 from tui.data.tree import Tree
 from tui.text import fmt
-from tui.text.sanitize import clip
+from tui.text.sanitize import clip, width
 
 NAME_CELLS = 24
 """So much of a name stands in the top line."""
@@ -71,15 +71,28 @@ def holds_on(step: Step, tree: Tree, holds: Holds) -> list[HoldRow]:
     return [row for row in found if covers(row, run.client, run.workflow, step.url)]
 
 
-def in_short(holds: Holds, *, named: bool) -> str:
-    """How many holds there are, or of one what it is (`named`) and how much waits under it. Empty:
-    nothing is held."""
-    held = holds.in_force
-    if len(held) != 1:
-        return f"{fmt.count(len(held))} holds" if held else ""
-    what = hold_name(held[0].kind, clip(held[0].name, NAME_CELLS)) if named else ""
-    told = f"held: {what}" if named else "1 hold"
-    return told + (f", {fmt.count(held[0].waiting)} waiting" if held[0].waiting else "")
+def in_short(holds: Holds, now_ms: float, zone: tzinfo | None, cells: int) -> str:
+    """What is held, since when and by whom, and how much waits, as much of it as there are cells
+    for; of several how many there are, and the latest. Empty: nothing is held."""
+    held = sorted(holds.in_force, key=lambda row: ms_of(row.since) or 0)
+    if not held:
+        return ""
+    last, count = held[-1], f"{fmt.count(len(held))} holds"
+    since, who = _when(last.since, now_ms, zone), clip(last.actor, NAME_CELLS)
+    if len(held) > 1:
+        told = [f"{count}, the last since {since} by {fmt.without_machine(who)}", count]
+    else:
+        waits = f", {fmt.count(last.waiting)} waiting" if last.waiting else ""
+        what = hold_name(last.kind, clip(last.name, NAME_CELLS))
+        short = f"since {since} by {fmt.without_machine(who)}"
+        told = [
+            f"held: {what} since {since} by {who}{waits}",
+            f"held: {what} {short}{waits}",
+            f"held {short}{waits}",
+            f"held {short}",
+            f"1 hold{waits}",
+        ]
+    return next((text for text in told if width(text) <= cells), told[-1])
 
 
 def _when(time: str, now_ms: float, zone: tzinfo | None) -> str:

@@ -137,10 +137,14 @@ class Looking(Struct, kw_only=True):
             return False
         return True
 
+    def go_into(self, view: str) -> None:
+        """Look at a board from another one: that is gone back to."""
+        self._remember()
+        self.view = view
+
     def list_runs(self, q: str) -> None:
         """Look at the runs that a filter finds."""
-        self._remember()
-        self.view = "runs"
+        self.go_into("runs")
         self.filters["runs"] = q
         self.before_typed.pop("runs", None)
 

@@ -3,7 +3,6 @@ run."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from itertools import islice, product
 
@@ -16,7 +15,7 @@ from tui.boards.held import NAME_CELLS
 from tui.data.inputs import LinkState
 from tui.data.model import Happening, short_id
 from tui.data.store import Store
-from tui.text import sanitize
+from tui.text import fmt, sanitize
 from tui.text.sanitize import clip, width
 
 ACTED_LATELY_MS = 60_000
@@ -62,7 +61,8 @@ def act_text(store: Store, event: Happening, *, short: bool = False) -> str:
     assert isinstance(event.fact, Acted)
     word, who = _act_of(event.fact)
     passed = max(0.0, store.time.now_ms() - event.at)
-    return f"{word} by {_short(who) if short else who} {times.took(passed)} ago"
+    name = fmt.without_machine(who) if short else who
+    return f"{word} by {name} {times.took(passed)} ago"
 
 
 def _act_of(fact: Acted) -> tuple[str, str]:
@@ -89,7 +89,8 @@ def acts_lately(store: Store) -> dict[str, tuple[str, str]]:
             break
         if isinstance(event.fact, Acted):
             word, who = _act_of(event.fact)
-            by, passed = f"by {_short(who.partition(OF_A_JOB)[0])}", max(0.0, now - event.at)
+            by = f"by {fmt.without_machine(who.partition(OF_A_JOB)[0])}"
+            passed = max(0.0, now - event.at)
             told = f"{word} {by} {times.took(passed)} ago"
             for id in (event.run_id, event.step_id):
                 found.setdefault(id, (told, f"{by} {passed // 1_000:.0f}s"))
@@ -143,15 +144,10 @@ def _who_look(status: Status, me: str) -> list[str]:
     rest = f" and {more:,} more" if more > 0 else ""
     named, short = (
         ", ".join(clip(name, NAME_CELLS) for name in names)
-        for names in (others[:NAMED_MAX], map(_short, others[:NAMED_MAX]))
+        for names in (others[:NAMED_MAX], map(fmt.without_machine, others[:NAMED_MAX]))
     )
     return [
         f"{named}{rest} {look} too",
         f"{short}{rest} {look} too",
         f"{len(others):,} more {look}",
     ]
-
-
-def _short(name: str) -> str:
-    """Without the machine: `ana` of `ana@laptop`, `desk (ana)` of `desk (ana@laptop)`."""
-    return re.sub(r"(?<=\w)@[^\s)]+", "", name)

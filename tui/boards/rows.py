@@ -7,13 +7,13 @@ from functools import partial
 from typing import Any
 
 from tui.boards import cells as boards
-from tui.boards import hosts, jobs, sorting, steptree
-from tui.boards.by_hand import hand_note, hand_sign
+from tui.boards import home, hosts, jobs, sorting, steptree
 from tui.boards.cells import Cell, Column, Seen
 from tui.boards.looking import Looking
 from tui.boards.looks import LOOKS, SHAPES, glyph
 from tui.boards.presence import acts_lately
 from tui.boards.rest import Rest, median_text, rest_in_short, rest_name
+from tui.boards.said import hand_note, hand_sign
 from tui.boards.steptree import TreeLine
 from tui.data.model import Happening, Step, short_id
 from tui.data.store import Store
@@ -37,6 +37,7 @@ RUN_TIMES = (
     Column("ended", "ENDED", 8, from_width=TIMES_FROM_CELLS),
 )
 GRIDS: dict[str, tuple[Column, ...]] = {
+    "home": home.HOME,
     "runs": boards.RUNS,
     "retries": boards.RETRIES,
     "causes": boards.CAUSES,
@@ -62,21 +63,27 @@ class BoardRows:
         self._store = store
         self.looking = looking or Looking()
         self.seen = Seen(0.0)
+        self._home: dict[str, dict[str, Cell]] | None = None
+        self._lines = 0
         self._events: dict[str, Happening] = {}
         self.chart_head = ""
         self._chart_cells = 0
         self._span: steptree.Span | None = None
         self._below: dict[str, list[steptree.Stretch]] = {}
 
-    def seen_now(self, *, narrow: bool = False) -> None:
-        """From now on cells are as of now. `narrow`: without a column for reasons."""
+    def seen_now(self, *, narrow: bool = False, lines: int = 0) -> None:
+        """From now on cells are as of now. `narrow`: without a column for reasons. Home has so many
+        `lines`."""
         seen = self.looking.seen(self._store)
         self.seen = seen._replace(acts=acts_lately(self._store), narrow=narrow)
+        self._home, self._lines = None, lines
 
     def ids(self, view: str) -> list[str]:
         """The rows of a view, in order."""
         if view == "run":
             return list(self.looking.lines)
+        if view == "home":
+            return list(self._at_home())
         if view == "events":
             latest = list(self._store.events)[-EVENTS_SHOWN_MAX:]
             self._events = {event.id: event for event in reversed(latest)}
@@ -103,6 +110,8 @@ class BoardRows:
     def cells(self, view: str, row_id: str) -> dict[str, Cell] | None:
         """A row's cells; None: it is not known any more."""
         match view:
+            case "home":
+                return self._at_home().get(row_id)
             case "run":
                 line = self.looking.lines.get(row_id)
                 return None if line is None else self._line_cells(line)
@@ -114,6 +123,12 @@ class BoardRows:
             case _:
                 row = self.row(view, row_id)
                 return None if row is None else CELLS[view](row, self.seen)
+
+    def _at_home(self) -> dict[str, dict[str, Cell]]:
+        """Its rows, made once for the moment that they are of."""
+        if self._home is None:
+            self._home = home.home_rows(self._store, self.seen, self._lines)
+        return self._home
 
     def _name(self, event: Happening) -> str:
         """Workflow and step of an event, as far as they are known."""

@@ -1,16 +1,20 @@
-"""What people say of a run or a cause, in words: notes, and that a cause was dismissed."""
+"""What people say of a run or a cause, and do to a step by hand, in words: notes, that a cause was
+dismissed, and what they did in the place of a step's endpoint, or of who posted it."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
 from engine.shown import said, times
-from engine.wire import DismissalRow, NoteRow
+from engine.wire import DismissalRow, NoteRow, RepairRow
 from tui.boards.cells import Cell, Part, Seen, age_cell, cause_text, cause_what
-from tui.data.model import Cause, ms_of
+from tui.boards.looks import SHAPES
+from tui.data.model import Cause, Step, ms_of
 from tui.text import fmt
 from tui.text.sanitize import wrap
 
+WORDS = {"set-result": "result set", "skip": "skipped", "rerun": "other payload"}
+REPAIRS_SHOWN_MAX = 3
 NOTES_SHOWN_MAX = 3
 """Of a run, where its page has other things to tell too."""
 
@@ -78,3 +82,35 @@ def about_cause(cause: Cause, seen: Seen, cells: int) -> list[Cell]:
 def _beside(label: str, text: str, style: str, cells: int) -> Iterator[Cell]:
     for at, line in enumerate(wrap(text, cells - 7)):
         yield ((f"{'' if at else label:<7}", "dim"), (line, style))
+
+
+# -- by hand --------------------------------------------------------------------------------------
+
+
+def hand_text(repair: RepairRow) -> str:
+    """`result set by ana`."""
+    return f"{WORDS.get(repair.act, repair.act)} by {repair.actor or 'somebody'}"
+
+
+def hand_sign(step: Step) -> Part:
+    """Before the name of a step that stands as it does by a person's hand; else nothing."""
+    return (f"{SHAPES.by_hand} ", "paused") if step.by_hand is not None else ("", "plain")
+
+
+def hand_note(step: Step) -> Part:
+    """The same behind its name: what was done, and by whom."""
+    repair = step.by_hand
+    return ("", "plain") if repair is None else (f"  {hand_text(repair)}", "paused")
+
+
+def repairs_told(step: Step, seen: Seen) -> Iterator[tuple[str, str, str]]:
+    """All of them, the latest first, each with when and why."""
+    label = "hand"
+    for repair in step.repairs[: -REPAIRS_SHOWN_MAX - 1 : -1]:
+        at = ms_of(repair.at)
+        when = "" if at is None else f", {fmt.moment(at, seen.now_ms, seen.zone)}"
+        why = f": {repair.reason}" if repair.reason else ""
+        yield label, f"{hand_text(repair)}{when}{why}", "paused"
+        label = ""
+    if len(step.repairs) > REPAIRS_SHOWN_MAX:
+        yield "", f"… and {len(step.repairs) - REPAIRS_SHOWN_MAX} before", "dim"

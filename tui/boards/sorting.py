@@ -54,6 +54,7 @@ SORTS: dict[str, dict[str, By]] = {
     "run": {"tree": lambda step: step.label, "try": lambda step: step.attempts, "next": _took},
 }
 FIXED = {
+    "home": "what needs a person stands first here; enter goes to a list of it",
     "runs": "runs are sorted by when they were submitted; filter instead",
     "retries": "retries are always sorted by when they are due",
     "events": "events are always the newest first",

@@ -70,8 +70,10 @@ OF_THE_ENGINE: dict[str, LinkState] = {
 }
 """Why the engine itself does not let us in."""
 REJECTED = frozenset({401, 403})
-READ = frozenset({"runs", "retries", "causes", "jobs"})
+READ = frozenset({"home", "runs", "retries", "causes", "jobs"})
 """Boards that are read by themselves: hosts come with the status, events by the stream."""
+OLDEST_ROWS = 10
+"""Of home: the runs that have been running for longest; the rest of it comes with the status."""
 ROWS_MIN = 100
 SHORT_PAGES_MAX = 20
 """A page of a search may come short, or empty, and not be the last: while there are fewer rows than
@@ -83,7 +85,7 @@ class Board(Struct, frozen=True):
     """A list that is looked at: which, and what part of it."""
 
     name: str
-    """runs, retries, causes, jobs or hosts; the listing in the store has the same name."""
+    """home, runs, retries, causes, jobs or hosts; the listing in the store has the same name."""
     q: str = ""
     newest_first: bool = True
     dismissed: bool = False
@@ -314,10 +316,13 @@ class Feed:
 
     @property
     def _causes_wanted(self) -> bool:
-        """Whether a run is open that needs a person: how many others do for the same reason."""
+        """Whether home is looked at, or a run is open that needs a person: how many others do for
+        the same reason."""
+        if self.board.name == "causes" or not self._store.listing("causes").outdated:
+            return False
         tree = self._store.trees.get(self.run_id or "")
         stuck = tree is not None and tree.run.state in (State.FAILED, State.PAUSED)
-        return stuck and self.board.name != "causes" and self._store.listing("causes").outdated
+        return stuck or self.board.name == "home"
 
     async def _read_what_is_due(self) -> None:
         self._notice()
@@ -400,7 +405,7 @@ class Feed:
             new = len({*self._store.listing(read.listing).ids[:ROWS_READ]} - {*before})
             self._board_due = max(self._board_due, now + new / self._rows_per_s_max)
         self._board_lasts = now + BOARD_LASTS_S if moves_with_time(self.board.q) else math.inf
-        if isinstance(read, RunsRead):
+        if isinstance(read, RunsRead) and read.listing == "runs":
             self._read_on(edge, more=read.page.next is not None)
 
     def _read_on(self, edge: Edge, *, more: bool) -> None:
@@ -413,6 +418,11 @@ class Feed:
 
     async def _board_page(self, board: Board, edge: Edge) -> Input:
         match board.name:
+            case "home":
+                page = await self._client.operate.run_page(
+                    filter="is:running", sort="submittedAt", limit=OLDEST_ROWS
+                )
+                return RunsRead(board.name, edge, page)
             case "runs":
                 cursor = self._cursor(edge)
                 page = await self._client.operate.run_page(

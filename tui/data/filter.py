@@ -115,6 +115,12 @@ def _stands(step: Step, word: str) -> bool:
             return step.state == word
 
 
+def held_filter(kind: str, name: str) -> str:
+    """The filter of the open runs of which a hold keeps steps."""
+    field = {"workflow": "wf"}.get(kind, kind)
+    return "is:live" if kind == "all" else f"is:live {field}:{_quoted(name)}"
+
+
 def suggest(text: str, known: Mapping[str, Iterable[str]]) -> list[str]:
     """How the last term of a filter may be completed: whole filters.
 

@@ -1,12 +1,66 @@
-"""The hosts that attempts are made at: how they do, and which of them stand still."""
+"""The hosts that attempts are made at: how they do, which of them stand still, which got worse.
+
+Worse is a change, not a level: a host that has always failed for every third attempt is as it was.
+And no chance either: what failed lately is more than that share would have made of so few.
+"""
 
 from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from math import sqrt
+from typing import NamedTuple
 
 from msgspec import UNSET, Struct
 
 from engine.wire import HoldKind, HostRow, Status
 from tui.data.holds import Holds
 from tui.data.model import ms_of
+
+LATELY_MINUTES = 3
+"""The one that runs, and the two before it: as many as tell of now, and still of enough."""
+ENDED_MIN = 5
+"""Of fewer attempts no share is told."""
+WORSE_SHARE_MIN = 0.1
+"""So much of the attempts more than before."""
+WORSE_MIN = 3
+"""So many attempts more than before's share would have made: one failure is no alarm."""
+SPREADS_MIN = 2.0
+"""And so many standard deviations: what chance makes of that share is no alarm."""
+NEW_SHARE_MIN = 0.5
+"""Of a host of which nothing is known from before."""
+NO_FAILURES = ("2xx", "suspended")
+"""Results of attempts that did not fail; those that were suspended are none that ended."""
+
+
+class Trend(NamedTuple):
+    """How attempts at a host ended lately, and before."""
+
+    ended: int = 0
+    failed: int = 0
+    before: float | None = None
+    """The share that failed in the minutes before; None: too few ended."""
+    by_minute: tuple[float | None, ...] = ()
+    """The share that failed of each minute, the latest last; None: none ended."""
+    ended_by_minute: tuple[int, ...] = ()
+    why: tuple[tuple[str, int], ...] = ()
+    """What those that failed lately came to, the most first."""
+
+    @property
+    def share(self) -> float:
+        """Of the attempts that ended lately those that failed."""
+        return self.failed / self.ended if self.ended else 0.0
+
+    @property
+    def is_worse(self) -> bool:
+        """Whether more fail than before, by more than chance."""
+        if self.ended < ENDED_MIN or self.failed < WORSE_MIN:
+            return False
+        if self.before is None:
+            return self.share >= NEW_SHARE_MIN
+        more = self.failed - self.ended * self.before
+        spread = sqrt(max(0.0, self.ended * self.before * (1 - self.before)))
+        is_more = more >= max(WORSE_MIN, SPREADS_MIN * spread)
+        return is_more and self.share - self.before >= WORSE_SHARE_MIN
 
 
 class Host(Struct, frozen=True):
@@ -29,6 +83,8 @@ class Host(Struct, frozen=True):
     """How many calls may begin within a second; None: any."""
     breaker_since: int | None = None
     """Since when its breaker is open: one waiting attempt a second is tried. None: it is not."""
+    trend: Trend = Trend()
+    """How its attempts ended lately, and in the minutes before."""
 
 
 def standing_still(status: Status) -> dict[str, str]:
@@ -66,4 +122,30 @@ def host_row(row: HostRow, status: Status, stands_still: str | None = None) -> H
         in_flight_max=most,
         calls_per_s=None if row.calls_per_s is UNSET else row.calls_per_s,
         breaker_since=None if row.breaker_since is UNSET else ms_of(row.breaker_since),
+        trend=trend_of(row.results),
+    )
+
+
+def trend_of(results: Mapping[str, Sequence[int]]) -> Trend:
+    """From what attempts came to, by minute, the latest last."""
+    minutes = max((len(each) for each in results.values()), default=0)
+    failed, ended = [0] * minutes, [0] * minutes
+    for name, counts in results.items():
+        for at, count in enumerate(counts, minutes - len(counts)):
+            failed[at] += 0 if name in NO_FAILURES else count
+            ended[at] += 0 if name == "suspended" else count
+    begun = max(0, minutes - LATELY_MINUTES)
+    why = [
+        (name, count)
+        for name, counts in results.items()
+        if name not in NO_FAILURES and (count := sum(counts[-LATELY_MINUTES:]))
+    ]
+    ended_before = sum(ended[:begun])
+    return Trend(
+        ended=sum(ended[begun:]),
+        failed=sum(failed[begun:]),
+        before=sum(failed[:begun]) / ended_before if ended_before >= ENDED_MIN else None,
+        by_minute=tuple(f / e if e else None for f, e in zip(failed, ended, strict=True)),
+        ended_by_minute=tuple(ended),
+        why=tuple(sorted(why, key=lambda each: (-each[1], each[0]))),
     )

@@ -313,6 +313,7 @@ class Retry(Struct, frozen=True):
     workflow: str
     rev: int
     at: At
+    client: str = ""
 
 
 class Cause(Struct, frozen=True):
@@ -454,7 +455,7 @@ def at_of(row: StepAt) -> At:
 
 def retry_of(row: RetryRow) -> Retry:
     """A retry of the wire."""
-    return Retry(row.run_id, row.workflow_name, row.rev, at_of(row.at))
+    return Retry(row.run_id, row.workflow_name, row.rev, at_of(row.at), row.client)
 
 
 def cause_of(row: CauseRow) -> Cause:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from engine.wire import Status
-from engine.wire.routes import ACT, PAYLOAD, RELEASE, Role, Route
+from engine.wire.routes import ACT, HOLD, PAYLOAD, RELEASE, Role, Route
 
 
 def why_not_act(status: Status) -> str:
@@ -20,6 +20,14 @@ def why_not_act(status: Status) -> str:
 def why_no_bodies(status: Status) -> str:
     """Why payloads and answers are not shown; empty: they are."""
     return _why_not(status, PAYLOAD, "this token may not see bodies")
+
+
+def why_not_hold(status: Status) -> str:
+    """Why nothing is held or released; empty: it may be."""
+    if client := bound_to(status):
+        takes = f"that takes the role {HOLD.role}, of a token that is bound to no client"
+        return f"this token is of the client {client} alone: {takes}"
+    return _why_not(status, HOLD, "this token may not hold or release")
 
 
 def releasing_takes(status: Status) -> str:

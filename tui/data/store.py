@@ -152,6 +152,10 @@ class Store:
         changes, self.changes = self.changes, Changes()
         return changes
 
+    def expire_status(self) -> None:
+        """Something was done of which only the status tells: it is read again soon."""
+        self.status_outdated = True
+
     # -- the one way in ------------------------------------------------------------------------
 
     def apply(self, dirty: Input) -> None:
@@ -392,11 +396,12 @@ class Store:
         """Which lists may be others for it: those are read again, when they are looked at."""
         moved, acted = isinstance(event.fact, RunMoved), isinstance(event.fact, Acted)
         if acted or isinstance(event.fact, LateEnd):  # calls that a cancellation leaves in flight
-            self.status_outdated = True
+            self.expire_status()
         touched = {
             "runs": moved or acted or event.run_id in self.listing("runs"),
             "retries": event.state is State.BACKING_OFF or event.step_id in self.retries,
             "causes": moved or acted,
+            "home": moved or acted,
             "jobs": acted,
         }
         if isinstance(event.fact, Accepted) and event.is_root:

@@ -41,7 +41,7 @@ from tui.screen.dialogs.body import BodyScreen
 from tui.screen.dialogs.compare import CompareScreen
 from tui.screen.dialogs.palette import Offered, palette
 from tui.screen.dialogs.small import TooSmall, is_too_small
-from tui.screen.draw import ACROSS, DOWN, Drawing
+from tui.screen.draw import ACROSS, DOWN, HEADED, Drawing
 from tui.screen.follow import Following
 from tui.screen.prompt import Prompt
 from tui.screen.terminal import OnTerminal
@@ -280,7 +280,7 @@ class Dashboard(OnTerminal):
         self.query_one("#jobs").display = view == "jobs"
         if view != "jobs":
             self.query_one("#body", ContentSwitcher).current = view
-            self.query_one("#headline").display = view == "run"
+            self.query_one("#headline").display = view in HEADED
         if view == "run" and not looking.lines:  # another one: the cursor begins at its head
             grid.set_ids([], 0.0)
         if self.feed is not None:

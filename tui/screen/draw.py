@@ -16,6 +16,7 @@ from tui.boards.around.headline import headline
 from tui.boards.around.notices import Viewed, notice
 from tui.boards.cells import Cell, Column, Part, Piece, wanted_columns
 from tui.boards.held import holds_on
+from tui.boards.home import verdict
 from tui.boards.rest import rest_lines
 from tui.boards.rows import GRIDS, RUN, RUN_PLAIN, RUN_TIMES, BoardRows
 from tui.boards.run.detail import inspector
@@ -24,7 +25,7 @@ from tui.data.reach import releasing_takes, why_not_act
 from tui.data.tree import at_fault
 from tui.keys import Command
 from tui.screen.widgets.bar import Bar
-from tui.screen.widgets.grid import Grid
+from tui.screen.widgets.grid import HEAD_LINES, Grid
 from tui.screen.widgets.lines import Lines
 
 CHART_CELLS_MIN, WIDE_CELLS_MIN, WIDER_CELLS_MIN = 80, 120, 160
@@ -42,6 +43,9 @@ DOWN: list[tuple[int, str]] | None = [
     (SHORT_LINES_MIN, "-short"),
     (TALL_LINES_MIN, "-tall"),
 ]
+
+HEADED = frozenset({"home", "run"})
+"""Above these stands in one line what they come to."""
 
 
 class Drawing:
@@ -69,7 +73,8 @@ class Drawing:
         here = looking.here(), self._app.size.width, store.stale
         if not (ids and self._stage.options.slow_link and self._drawn == here):
             # else times stand as they were at the last tick
-            self._rows.seen_now(narrow=here[1] < bars.REASON_FROM_COLUMNS)
+            narrow = here[1] < bars.REASON_FROM_COLUMNS
+            self._rows.seen_now(narrow=narrow, lines=grid.size.height - HEAD_LINES)
         self._drawn = here
         if looking.view == "run":
             self._lay_out_run(grid, ids=ids)
@@ -107,6 +112,9 @@ class Drawing:
             rows.move_to_id(step_id)
         if at_end:
             rows.move_to(-1)
+        untouched = looking.following and moved and (moved.before == 0 or moved.lost)
+        if looking.view == "home" and untouched and rows.cursor > 0:
+            rows.move_to(0)  # what needs a person comes in above it
 
     def _jumps(self, rows: Selection, ids: list[str]) -> bool:
         """Whether the last page has come for a cursor that waits for it at the end of what was read
@@ -206,6 +214,8 @@ class Drawing:
             tree = shown.store.trees.get(shown.looking.run_id or "")
             line = headline(shown.store, tree, shown.cells)
             self._app.query_one("#headline", Bar).set_line(0, *line)
+        if shown.looking.view == "home":
+            self._app.query_one("#headline", Bar).set_line(0, verdict(shown.store))
         left, right = bars.status(shown, told, self._acting.asking.told())
         self._app.query_one("#status", Bar).set_line(0, left, right)
 

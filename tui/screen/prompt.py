@@ -30,6 +30,8 @@ SIGNS = {
     "reason": " reason ",
     "note": " note ",
     "dismissal": " dismiss: why ",
+    "hold-reason": " hold, why ",
+    "release-rate": " release, a second ",
 }
 EXAMPLES = {
     "filter": "is:stuck error:declined wf:order* host:… try:>3",
@@ -40,6 +42,8 @@ EXAMPLES = {
     "reason": "why: kept beside what was there before",
     "note": "what others should know: vendor informed, ticket 4711",
     "dismissal": "why it needs nobody until it comes again",
+    "hold-reason": "who finds it held will ask; it may be empty",
+    "release-rate": "so many of those that waited; empty: as their hosts take them",
 }
 THEME = "theme "
 """The command whose argument is one of a few."""
@@ -52,6 +56,8 @@ ENTER_DOES = {
     "reason": "says what would follow, and asks",
     "note": "writes it",
     "dismissal": "dismisses it until it comes again",
+    "hold-reason": "says what it would hold, and asks",
+    "release-rate": "says how many wait, and asks",
 }
 
 

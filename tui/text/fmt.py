@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from datetime import UTC, datetime, tzinfo
 
@@ -21,6 +22,11 @@ def short(number: float) -> str:
             scaled = number / whole
             return f"{scaled:.1f}{unit}" if scaled < 9.95 else f"{scaled:.0f}{unit}"
     return f"{number:.0f}"
+
+
+def without_machine(name: str) -> str:
+    """Who somebody is: `ana` of `ana@laptop`, `desk (ana)` of `desk (ana@laptop)`."""
+    return re.sub(r"(?<=\w)@[^\s)]+", "", name)
 
 
 def rate(per_s: float) -> str:

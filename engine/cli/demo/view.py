@@ -30,7 +30,7 @@ def main(url: str) -> None:
     from engine.cli.main import main as atomic
 
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    atomic(["tui", url, "--filter", FILTER], prog_name="atomic")
+    atomic(["tui", url, "--board", "home", "--filter", FILTER], prog_name="atomic")
 
 
 def _listens(host: str, port: int) -> bool:

@@ -12,6 +12,7 @@ from tui.act.columns import ONE_STAYS, wanted_of
 from tui.boards.cells import layout, wanted_columns
 from tui.boards.rows import GRIDS
 from tui.command import tui
+from tui.keys import BY_ID
 
 
 def shown(board: str, cells_wide: int, wanted: dict[str, bool]) -> list[str]:
@@ -113,6 +114,6 @@ def test_what_it_may_not_say(
 
 def test_every_column_has_a_head_of_its_own() -> None:
     """It is known by it."""
-    for board, columns in GRIDS.items():
-        heads = [column.title.casefold() for column in columns]
+    for board in BY_ID["columns"].views:
+        heads = [column.title.casefold() for column in GRIDS[board]]
         assert len(set(heads)) == len(heads), board

@@ -37,7 +37,7 @@ from tui.data.inputs import LinkMoved, LinkState
 from tui.data.model import At, State
 from tui.text.sanitize import fit
 
-BOARDS = ("runs", "retries", "causes", "hosts", "events", "jobs")
+BOARDS = ("home", "runs", "retries", "causes", "hosts", "events", "jobs")
 WIDTHS = (60, 80, 120, 160)
 
 

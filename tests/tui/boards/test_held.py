@@ -15,6 +15,8 @@ from tui.text import fmt
 
 BY_ADA: dict[str, Any] = {"kind": "client", "name": "shop", "since": at(-9), "actor": "ada"}
 DEPLOY = BY_ADA | {"reason": "bad deploy", "waiting": 3}
+AT_DESK = DEPLOY | {"actor": "ada@desk"}
+LATER = BY_ADA | {"kind": "host", "name": "b", "actor": "bob@desk", "since": at(-4)}
 IN_WORDS = f"held: client shop since {fmt.time_of_day(NOW - 9_000)} by ada: bad deploy"
 ROW = HoldRow(**{**BY_ADA, "reason": "bad deploy"})
 PENDING = {"status": "pending", "attempts": 0, "failures": 0, "started_at": None}
@@ -41,17 +43,23 @@ def test_a_hold_in_words() -> None:
 @pytest.mark.parametrize(
     ("holds", "cells", "told"),
     [
-        ([DEPLOY], 120, "held: client shop, 3 waiting"), ([DEPLOY], 80, "  1 hold, 3 waiting"),
-        ([BY_ADA], 120, "held: client shop  "),
-        ([DEPLOY, BY_ADA | {"name": "b"}], 120, "  2 holds"),
-        ([BY_ADA | {"name": "x" * 64}], 120, "held: client xxxxxxxxxxxxxxxxxxxxxxx…"),
+        ([AT_DESK], 140, "  held: client shop since 14:13:11 by ada@desk, 3 waiting"),
+        ([AT_DESK], 96, "  held: client shop since 14:13:11 by ada, 3 waiting"),
+        ([AT_DESK], 82, "  held since 14:13:11 by ada, 3 waiting"),
+        ([AT_DESK], 80, "  held since 14:13:11 by ada  "),
+        ([AT_DESK], 60, "  1 hold, 3 waiting"),
+        ([BY_ADA], 120, "  held: client shop since 14:13:11 by ada  "),
+        ([DEPLOY, LATER], 120, "  2 holds, the last since 14:13:16 by bob"),
+        ([LATER, DEPLOY], 60, "  2 holds"),
+        ([BY_ADA | {"name": "x" * 64}], 120, "held: client xxxxxxxxxxxxxxxxxxxxxxx… since 14:13"),
         ([BY_ADA | {"releasedAt": at(0)}], 120, ""), ([], 120, ""),
     ],
 )  # fmt: skip
 def test_the_top_line_says_that_something_is_held(
     holds: list[dict[str, Any]], cells: int, told: str
 ) -> None:
-    """One by its name where there is room; and nothing of one that was released."""
+    """Since when and by whom, one also by its name where there is room; and nothing of one that was
+    released."""
 
     async def test(world: World) -> None:
         world.live(holds=holds)

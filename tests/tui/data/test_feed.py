@@ -18,6 +18,7 @@ from tests.tui.support import NOW, RUN, page, retry_row, run_row, step_row
 from tui.data.feed import (
     BOARD_LASTS_S,
     FAILED_PAUSE_S,
+    OLDEST_ROWS,
     PAGE_ROWS,
     READ_EVERY_S_MIN,
     SHORT_PAGES_MAX,
@@ -45,6 +46,28 @@ async def test_first_it_connects_and_reads_what_is_looked_at(autojump_clock) -> 
         assert engine.queries("runs") == [
             {"q": "is:live", "sort": "-submittedAt", "limit": str(PAGE_ROWS)}
         ]
+
+
+async def test_home_reads_causes_and_the_oldest_that_run(autojump_clock) -> None:
+    """The rest of it comes with the status. Again when runs move, not for each of many; and nothing
+    while nothing happens."""
+    engine = StandIn()
+    async with fed(engine) as it:
+        it.feed.show(Board("home"))
+        await trio.sleep(0.1)
+        assert [path for _, path, _ in engine.asked] == ["events", "status", "runs", "causes"]
+        oldest = {"q": "is:running", "sort": "submittedAt", "limit": str(OLDEST_ROWS)}
+        assert engine.queries("runs") == [oldest]
+        assert it.store.listing("home").ids == ["a", "b"]
+        assert it.store.listing("runs").ids == []
+        await trio.sleep(30)
+        assert len(engine.reads("runs")) == len(engine.reads("causes")) == 1
+        for _ in range(50):
+            engine.happens("run-moved", rev=9)
+            await trio.sleep(0.02)
+        await trio.sleep(BOARD_LASTS_S)
+        assert len(engine.reads("runs")) <= 1 + 3
+        assert gaps(engine.reads("causes"))[1:] == [BOARD_LASTS_S], "less often"
 
 
 async def test_the_status_is_read_again_when_somebody_has_acted(autojump_clock) -> None:

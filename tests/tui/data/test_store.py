@@ -233,11 +233,11 @@ def test_a_retry_follows_its_events_until_the_list_is_read_again() -> None:
 @pytest.mark.parametrize(
     ("what", "outdated"),
     [
-        (event("run-moved", 9, "failed"), {"runs", "causes"}),
+        (event("run-moved", 9, "failed"), {"home", "runs", "causes"}),
         (event("attempt-ended", 9, "backing-off", "s"), {"runs", "retries"}),
         (event("started", 9, "running", "due"), {"runs", "retries"}),
         (event("started", 9, "running", "s"), {"runs"}),
-        (event("acted", 9, "failed", action="dismiss"), {"runs", "causes", "jobs"}),
+        (event("acted", 9, "failed", action="dismiss"), {"home", "runs", "causes", "jobs"}),
         (HEARTBEAT, set()),
     ],
 )
@@ -248,8 +248,9 @@ def test_which_lists_an_event_makes_outdated(what: Event, outdated: set[str]) ->
     store.apply(RetriesRead("retries", RetryPage((retry_row("due", 5),))))
     store.apply(CausesRead(CauseList((), 0, 1)))
     store.apply(JobsRead((job("done"),)))
+    store.apply(RunsRead("home", Edge.HEAD, page(run_row(RUN))))
     store.apply(what)
-    names = {"runs", "retries", "causes", "jobs"}
+    names = {"home", "runs", "retries", "causes", "jobs"}
     assert {name for name in names if store.listing(name).outdated} == outdated
 
 

@@ -68,7 +68,7 @@ async def test_events_name_their_steps(world: World) -> None:
     ]
 
 
-WIDE = " 1 Runs  2 Retries  3 Stuck 512  4 Hosts  5 Events"
+WIDE = " 0 Home  1 Runs  2 Retries  3 Stuck 512  4 Hosts  5 Events"
 
 
 @pytest.mark.parametrize(
@@ -76,8 +76,8 @@ WIDE = " 1 Runs  2 Retries  3 Stuck 512  4 Hosts  5 Events"
     [
         (80, True, f"{WIDE:<70}READ ONLY "),
         (60, False, WIDE),
-        (62, True, f"{WIDE:<52}READ ONLY "),
-        (60, True, f"{' 1 Runs  2  3 512  4  5':<50}READ ONLY "),
+        (70, True, f"{WIDE:<60}READ ONLY "),
+        (60, True, f"{' 0  1 Runs  2  3 512  4  5':<50}READ ONLY "),
     ],
 )
 def test_tabs_are_not_cut(cells_wide: int, read_only: bool, told: str) -> None:
@@ -130,7 +130,7 @@ async def test_a_recording_says_which_runs_it_does_not_have(world: World) -> Non
 async def test_help_says_how_to_scroll_where_it_does_not_fit(world: World) -> None:
     """On 80x24 more than half of it is below; on a tall terminal nothing is."""
     line_with(await world.press("question_mark"), "j k scroll · esc closes")
-    await world.pilot.resize_terminal(80, 100)
+    await world.pilot.resize_terminal(80, 120)
     line = line_with(await world.shown(), "esc closes")
     assert "scroll" not in line
 

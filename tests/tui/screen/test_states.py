@@ -154,7 +154,7 @@ def test_notices_fit(cells: int) -> None:
     url = f"https://ada:secret@engine.test/{'x' * 100}"
     for state in LinkState:
         store.apply(LinkMoved(state, f"{UNTRUSTED} {'y' * 200}", 2, 4.0))
-        for view in ("runs", "retries", "causes", "hosts", "events", "jobs", "run"):
+        for view in ("home", "runs", "retries", "causes", "hosts", "events", "jobs", "run"):
             told = [text_of(line) for line in notice(store, Viewed(view=view, url=url), cells)]
             assert told
             assert not any("secret" in line for line in told)

@@ -9,9 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from itertools import islice
+from typing import NamedTuple
 
 from engine.client import Action
 from tui.act.change.ask import Asking
+from tui.act.change.brake import Braking, Row
 from tui.act.change.bulk import Many
 from tui.act.change.doing import Doing
 from tui.act.change.repair import Repairing
@@ -37,6 +39,15 @@ OF_NO_ROW = frozenset({"undo", "abort"})
 """Commands that are not about the row under the cursor."""
 
 
+class Meant(NamedTuple):
+    """What a key that changes the engine was meant for."""
+
+    targets: Sequence[Target]
+    """Marked rows, or the one under the cursor."""
+    row: Row
+    """What the row under the cursor is of, for what holds and releases."""
+
+
 class Acting:
     """See the head of this file."""
 
@@ -49,10 +60,15 @@ class Acting:
         self._retargeting = Retargeting(stage, self.doing, self.asking, self.many)
         self._repairing = Repairing(stage, terminal, self.doing, self.asking)
         self._saying = Saying(stage, self.doing, self.many)
+        self._braking = Braking(stage, self.doing, self.asking)
         self._drawn: dict[str, Target] = {}
         """The rows on the screen, as they were drawn."""
 
     # -- what a key would do -------------------------------------------------------------------
+
+    def meant(self) -> Meant:
+        """What a key is meant for now, whatever comes to stand there before it is done."""
+        return Meant(list(self.targets()), self._braking.meant())
 
     def targets(self) -> Iterator[Target]:
         """The marked rows, or the one under the cursor; made one by one, as there may be many and
@@ -80,6 +96,8 @@ class Acting:
 
     def label(self, command: Command) -> str:
         """The footer's word: which way a key goes here that goes both."""
+        if command.id == "hold":
+            return "Release" if self._braking.releases() else command.label
         first = None if command.id in OF_NO_ROW else next(self.targets(), None)
         action = command.id if first is None else action_for(command.id, first)
         goes_both_ways = action != command.id and command.id not in REPAIRS
@@ -89,8 +107,8 @@ class Acting:
         """What a command is called now, and why it can do nothing; that is empty if it can."""
         return self.label(command), self.why_not(command)
 
-    def why_not(self, command: Command, targets: Sequence[Target] | None = None) -> str:
-        """Why a command can do nothing now; empty: it can. `targets`: chosen before."""
+    def why_not(self, command: Command, meant: Meant | None = None) -> str:
+        """Why a command can do nothing now; empty: it can. `meant`: chosen before."""
         stage = self._stage
         if stage.options.read_only:
             why = "--serve without --allow-actions" if self._terminal.is_web else "--read-only"
@@ -105,11 +123,15 @@ class Acting:
             return self.doing.why_not_undo()
         if command.id == "abort":
             return self.many.why_not_abort()
+        if command.id == "hold":
+            return self._why_not_hold(meant)
         if stage.looking.whole_filter:
             return OF_NO_FILTER.get(command.id, "")
-        if targets is None:
-            if (gone := self._why_not_here()) != "":
-                return gone
+        if meant is not None:
+            targets = meant.targets
+        elif (gone := self._why_not_here()) != "":
+            return gone
+        else:
             targets = list(islice(self.targets(), MARKED_MAX + 1))
         if not targets:
             line = stage.looking.lines.get(stage.selection().cursor_id or "")
@@ -120,6 +142,13 @@ class Acting:
             return f"more than {MARKED_MAX} are marked by hand: filter, then mark all with a"
         reasons = [why_not_on(command, target) for target in targets]
         return "" if "" in reasons else reasons[0]
+
+    def _why_not_hold(self, meant: Meant | None) -> str:
+        if self._stage.selection().marks or self._stage.looking.whole_filter:
+            return "one client, workflow or host is held, not what is marked: u takes marks away"
+        if meant is not None:
+            return self._braking.why_not(meant.row)
+        return self._why_not_here() or self._braking.why_not(self._braking.meant())
 
     def _why_not_here(self) -> str:
         """Why what is under the cursor, or marked, is not what the key was meant for."""
@@ -144,13 +173,11 @@ class Acting:
 
     # -- doing it ------------------------------------------------------------------------------
 
-    def carry_out(
-        self, command: Command, targets: Sequence[Target] | None = None, typed: str = ""
-    ) -> None:
+    def carry_out(self, command: Command, meant: Meant | None = None, typed: str = "") -> None:
         """A key that changes the engine was pressed: do it, ask, or say why not. `typed`: behind
         the command's name."""
-        why = self.why_not(command, targets)
-        if not why and targets is None and command.id not in OF_NO_ROW:
+        why = self.why_not(command, meant)
+        if not why and meant is None and command.id not in OF_NO_ROW:
             why = "" if self._has_seen() else OUT_OF_SIGHT
         if why:
             self._stage.tell(f"{command.label}: {why}", "alarm")
@@ -160,6 +187,8 @@ class Acting:
                 self.doing.undo()
             case "abort":
                 self.many.abort()
+            case "hold":
+                self._braking.begin(self._braking.meant() if meant is None else meant.row)
             case "retarget" if self._stage.looking.whole_filter:
                 self._retargeting.begin((), self._stage.looking.filters["runs"])
             case _ if self._stage.looking.whole_filter:
@@ -167,9 +196,11 @@ class Acting:
                 action = Action(command.id) if first is None else action_for(command.id, first)
                 self.many.bulk(action, self._stage.looking.filters["runs"])
             case "note":
-                self._saying.note(list(self.targets()) if targets is None else targets, typed)
+                targets = list(self.targets()) if meant is None else meant.targets
+                self._saying.note(targets, typed)
             case _:
-                self._carry_out_on(command.id, list(self.targets()) if targets is None else targets)
+                targets = list(self.targets()) if meant is None else meant.targets
+                self._carry_out_on(command.id, targets)
 
     def _carry_out_on(self, command_id: str, targets: Sequence[Target]) -> None:
         first = targets[0]
@@ -197,7 +228,8 @@ class Acting:
 
     def ask_menu(self) -> None:
         """Everything that could be done here, and why the rest could not."""
-        targets = list(self.targets())
+        meant = self.meant()
+        targets = meant.targets
         choices = []
         for command in self._commands:
             if command.writes and self._stage.looking.view in command.views:
@@ -210,6 +242,6 @@ class Acting:
 
         def chosen(command_id: str) -> None:
             if command_id:
-                self.carry_out(BY_ID[command_id], targets)
+                self.carry_out(BY_ID[command_id], meant)
 
         self._stage.ask(Question(title, choices=choices, cursor=None), chosen)

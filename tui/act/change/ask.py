@@ -102,7 +102,7 @@ class Asking:
 
     def ask(self, title: str, lines: Sequence[Cell], then: Work, typed: str | None = None) -> None:
         """Put a question; after a yes do what was asked for."""
-        stage, waiting = self._stage, self.waiting
+        stage = self._stage
 
         def answered(answer: str) -> None:
             if answer and stage.store.stale:
@@ -112,10 +112,14 @@ class Asking:
             else:
                 stage.tell("nothing was done")
 
-        question = Question(title, lines, typed)
+        self.put(Question(title, lines, typed), answered)
+
+    def put(self, question: Question, then: Callable[[str], None]) -> None:
+        """Put a question, if it is put where it was asked for."""
+        stage, waiting = self._stage, self.waiting
         if waiting is None:
-            stage.ask(question, answered)
-        elif waiting.place != stage.looking.here() or not stage.ask(question, answered, late=True):
+            stage.ask(question, then)
+        elif waiting.place != stage.looking.here() or not stage.ask(question, then, late=True):
             self._left(waiting)
 
     # -- what is asked ---------------------------------------------------------------------------

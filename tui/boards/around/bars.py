@@ -13,9 +13,11 @@ from tui.boards.cells import (
     Part,
     Piece,
     Seen,
+    counted,
     reason_cell,
 )
 from tui.boards.held import NAME_CELLS, hold_text, holds_over, holds_over_row, in_short, way_out
+from tui.boards.home import told_of
 from tui.boards.hosts import waits_in_short, waits_in_words
 from tui.boards.jobs import job_told
 from tui.boards.looking import GONE_INTO, Looking
@@ -38,8 +40,6 @@ BETWEEN_CELLS = 2
 """At least, of what stands at the left of a line and at its right."""
 HINTS = {"help": "keys", "filter": "filter", "open": "opens"}
 """What somebody is told who has not asked for help yet."""
-COUNTED_MAX = 10_000
-"""Steps whose next attempt has a time, and late ones, are counted by the engine up to here."""
 RELEASE = "release"
 """What held attempts wait for."""
 REASON_FROM_COLUMNS = 100
@@ -95,14 +95,17 @@ def health(store: Store, seen: Seen, cells: int = 0) -> Line:
     if hosts := list(standing_still(store.status)):
         what = hosts[0] if len(hosts) == 1 else f"{fmt.count(len(hosts))} hosts"
         pieces.append(Piece(f"  {what} stand{'s' if len(hosts) == 1 else ''} still", "alarm"))
-    pieces += _kept_back(store, named=cells >= REASON_FROM_COLUMNS)
+    if bound_to(store.status):  # how much ends says something of the others: it is not told
+        right = _own_token(store.status, named=cells >= REASON_FROM_COLUMNS)
+    else:
+        rates = store.status.rates
+        per_s = (rates.finished_per_s if rates else None) or 0.0
+        right = [Piece(f"ended {fmt.rate(per_s)} ", "plain" if per_s else "dim")]
+    taken = sum(width(piece.text) for piece in (*pieces, *right))
+    pieces += _kept_back(store, seen, cells - taken - BETWEEN_CELLS)
     if why:
         pieces.append(Piece(f"  store: {why}", "alarm"))
-    if bound_to(store.status):  # how much ends says something of the others: it is not told
-        return pieces, _own_token(store.status, named=cells >= REASON_FROM_COLUMNS)
-    rates = store.status.rates
-    per_s = (rates.finished_per_s if rates else None) or 0.0
-    return pieces, [Piece(f"ended {fmt.rate(per_s)} ", "plain" if per_s else "dim")]
+    return pieces, right
 
 
 def _own_token(status: Status, *, named: bool) -> list[Piece]:
@@ -112,16 +115,17 @@ def _own_token(status: Status, *, named: bool) -> list[Piece]:
     return [Piece(f" token {clip(status.token.name, NAME_CELLS)}{client} ", "plain")]
 
 
-def _kept_back(store: Store, *, named: bool) -> list[Piece]:
-    """What is held, and how much waits for a limit."""
+def _kept_back(store: Store, seen: Seen, cells: int) -> list[Piece]:
+    """What is held, and how much waits for a limit; the hold as far as there is room."""
     pieces: list[Piece] = []
     waiting = dict(store.status.waiting_for or {})
-    if held := in_short(store.holds, named=named):
-        pieces.append(Piece(f"  {held}", "paused"))
     if len(store.holds.all) == len(store.holds.in_force) == 1:
         waiting.pop(RELEASE, None)  # it is said
     if waits := waits_in_short(waiting):
         pieces.append(Piece(f"  {waits}", "backing-off"))
+    room = cells - sum(width(piece.text) for piece in pieces) - BETWEEN_CELLS
+    if held := in_short(store.holds, seen.now_ms, seen.zone, room):
+        pieces.insert(0, Piece(f"  {held}", "paused"))
     return pieces
 
 
@@ -233,11 +237,6 @@ def status(it: Shown, told_now: Part, asking: str) -> Line:
     return pieces, [Piece(hint, "dim")]
 
 
-def counted(steps: int, told: Callable[[int], str]) -> str:
-    """A count of steps that may have ended early: `10,000+`."""
-    return f"{told(steps)}{'+' if steps >= COUNTED_MAX else ''}"
-
-
 def _when_due(store: Store) -> list[Piece]:
     """How many attempts are due when, late ones apart, as the engine counts: all of them, not
     those that are listed."""
@@ -287,6 +286,9 @@ def _totals(it: Shown) -> list[Piece]:
         return [Piece(kept + (" · following" if it.looking.following else ""), "dim")]
     if not it.rows.ids:
         return []
+    if it.looking.view == "home":
+        told = told_of(it.store, it.rows.cursor_id or "", it.looking.seen(it.store))
+        return [Piece(" "), *_joined(told)[1:]]
     if it.looking.view == "causes":
         return _of_causes(it)
     total = len(it.rows.ids) if listing.total is None else max(listing.total, len(it.rows.ids))

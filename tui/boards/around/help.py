@@ -21,6 +21,7 @@ NUMBERS = (
     ("10k+", "so many or more: the engine has not counted on"),
     ("late 3", "attempts due for more than a second: the engine is behind"),
     ("<10s 38 · <1m 9", "attempts due in less than that, each counted once"),
+    ("got worse", "more fail within 3 minutes than in the 8 before"),
     ("TRY 3/11", "attempts started, of how many there may be; ! one is left"),
     ("in 7s · late 3s", "on the engine's clock; ≈7s while it is not heard of"),
     ("OK% · P95", "of attempts that ended within 8 minutes, failures too"),

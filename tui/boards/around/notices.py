@@ -206,6 +206,8 @@ def _live(store: Store, asked: Viewed) -> Iterator[tuple[str, str]]:
     elif view == "hosts" and (client := bound_to(store.status)):
         yield f"This token tells of the client {client} alone.", "plain"
         yield "How hosts do says something of other clients too: it is not told.", "dim"
+    elif view == "home":
+        yield ("Not in this recording." if asked.is_recording else "reading the status …"), "dim"
     elif view == "events":
         yield "Nothing has happened since the dashboard was opened.", "plain"
         yield "What happens on the engine appears here as it does.", "dim"

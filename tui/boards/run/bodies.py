@@ -15,9 +15,9 @@ import msgspec
 from msgspec import Struct
 
 from engine.wire import json_fault
-from tui.boards.by_hand import hand_text
 from tui.boards.cells import Cell
 from tui.boards.run.json_text import indented, json_lines
+from tui.boards.said import hand_text
 from tui.data.model import SET_BY_HAND, Step
 from tui.text import fmt
 from tui.text.redact import Redactor

@@ -7,11 +7,10 @@ from collections.abc import Iterator, Sequence
 from engine.shown import times
 from engine.shown.states import SET_BY
 from engine.wire import DelayBy, Failure, FailureKind, HoldRow, MoveRow, NoteRow, PauseReason
-from tui.boards.by_hand import repairs_told
 from tui.boards.cells import Cell, Part, Seen, last_text, step_state_cell, why_text
 from tui.boards.held import hold_text, way_out
 from tui.boards.looks import LOOKS
-from tui.boards.said import notes_told
+from tui.boards.said import notes_told, repairs_told
 from tui.boards.steptree import STILL, took_cell
 from tui.data.model import Attempt, State, Step, ms_of
 from tui.text import fmt

@@ -8,8 +8,7 @@ from typing import NamedTuple
 
 from textual.command import CommandPalette, DiscoveryHit, Hit, Hits, Provider
 
-from tui.act.change.act import Acting
-from tui.act.change.targets import Target
+from tui.act.change.act import Acting, Meant
 from tui.keys import Command, of_view, shown_key
 
 
@@ -29,18 +28,18 @@ class Offered(NamedTuple):
 def palette(offered: Offered) -> CommandPalette:
     """The palette of what is seen now. What changes the engine is done to what is under the cursor
     now, whatever happens to the list meanwhile."""
-    targets = list(offered.acting.targets())
+    meant = offered.acting.meant()
 
     class CommandProvider(Provider):
         """The commands of the one table, and the themes."""
 
         async def discover(self) -> Hits:
-            for name, text, run in _entries_for(offered, targets):
+            for name, text, run in _entries_for(offered, meant):
                 yield DiscoveryHit(name, run, help=text)
 
         async def search(self, query: str) -> Hits:
             matcher = self.matcher(query)
-            for name, text, run in _entries_for(offered, targets):
+            for name, text, run in _entries_for(offered, meant):
                 score = max(matcher.match(name), matcher.match(text) * 0.8)
                 if score > 0:
                     yield Hit(score, matcher.highlight(name), run, help=text)
@@ -51,23 +50,23 @@ def palette(offered: Offered) -> CommandPalette:
 Entry = tuple[str, str, Callable[[], None]]
 
 
-def _entries_for(offered: Offered, targets: Sequence[Target]) -> Iterator[Entry]:
+def _entries_for(offered: Offered, meant: Meant) -> Iterator[Entry]:
     acting = offered.acting
     for command in of_view(offered.commands, offered.view):
         if command.id == "palette":
             continue
-        why = acting.why_not(command, targets) if command.writes else ""
+        why = acting.why_not(command, meant) if command.writes else ""
         key = shown_key(command.keys) if command.keys else f":{command.id}"
         text = f"{key}  {f'not now: {why}' if why else command.help}"
         name = acting.label(command) if command.writes else command.label
-        yield name, text.replace("[", "\\["), partial(_run_command, offered, command, targets)
+        yield name, text.replace("[", "\\["), partial(_run_command, offered, command, meant)
     for theme in offered.themes:
         yield f"Theme: {theme}", "another look", partial(offered.run, "theme", theme)
 
 
-def _run_command(offered: Offered, command: Command, targets: Sequence[Target]) -> None:
+def _run_command(offered: Offered, command: Command, meant: Meant) -> None:
     if command.writes:
-        offered.acting.carry_out(command, targets)
+        offered.acting.carry_out(command, meant)
     elif command.argument and command.id != "filter":
         offered.begin(f"{command.id} ")
     else:
