@@ -92,6 +92,8 @@ def test_what_verify_cannot_look_at_is_a_line(atomic: Atomic, path: Path) -> Non
             result = atomic("verify", str(path))
             assert result.exit_code == EXIT_REFUSED
             assert "is in use by the engine with process id" in result.stderr
+            assert "or check a copy: `atomic backup FILE`" in result.stderr
+            assert "--db" not in result.stderr
 
     trio.run(beside_an_engine)
 

@@ -36,6 +36,8 @@ LOCKED_BYTE = 1 << 60
 OWNER_ATTRIBUTE = "user.atomic.owner"
 """The record lies where the lock does, with the inode (xattr(7)), and is read by whatever path;
 where attributes cannot be kept, who has the file open is looked for in `/proc`."""
+STOP_OR_OTHER = "Stop it, or give this one another --db."
+"""What to do where a second engine is to open a file that is in use."""
 OWNER_BYTES_MAX = 4_096
 _TAKEN = (errno.EAGAIN, errno.EACCES)
 _owners: dict[tuple[int, int], Owner] = {}
@@ -69,25 +71,26 @@ def locked(path: Path, owner: Owner) -> Iterator[int]:
         yield handle
 
 
-def check_unowned(path: Path) -> None:
-    """Raises StoreError, naming the owner, if an engine has the file open. Changes nothing.
+def check_unowned(path: Path, advice: str = STOP_OR_OTHER) -> None:
+    """Raises StoreError, naming the owner, if an engine has the file open; `advice` says what to do
+    then. Changes nothing.
 
     Only for a better word about a start that has failed already: `locked` decides.
     """
     path = the_file(path)
     with suppress(OSError):
-        _check_file(path)
+        _check_file(path, advice)
     with suppress(OSError), _opened(_lock_of(path), os.O_RDONLY) as handle:
         try:
             fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            raise _lock_taken(path, handle) from error
+            raise _lock_taken(path, handle, advice) from error
     with suppress(OSError), _opened(path, os.O_RDONLY) as handle:
         if files.who_has_byte(handle, LOCKED_BYTE) is not None:
-            raise _why_refused(path, handle)
+            raise _why_refused(path, handle, advice)
 
 
-def _check_file(path: Path) -> None:
+def _check_file(path: Path, advice: str = STOP_OR_OTHER) -> None:
     """Raises StoreError for what is no file, and for one that this process has open itself."""
     try:
         found = path.stat()
@@ -99,7 +102,7 @@ def _check_file(path: Path) -> None:
         raise no_file(path, found.st_mode)
     owner = _owners.get((found.st_dev, found.st_ino))
     if owner is not None:
-        raise StoreError(_owned(path, owner))
+        raise StoreError(_owned(path, owner, advice))
 
 
 def _check_trusted(path: Path) -> None:
@@ -202,16 +205,16 @@ def _is_an_engines(path: Path) -> bool:
     return False
 
 
-def _why_refused(path: Path, handle: int) -> StoreError:
+def _why_refused(path: Path, handle: int, advice: str = STOP_OR_OTHER) -> StoreError:
     """Somebody else has the byte: an engine, or a program that locks files whole."""
     with suppress(OSError):
         pid = files.who_has_byte(handle, LOCKED_BYTE)
         if pid is not None and pid > 0:
             return StoreError(f"{path} is locked by {hands.hand(pid)}, and no engine. Let it end.")
-    return StoreError(_owned(path, _read_attribute(handle)))
+    return StoreError(_owned(path, _read_attribute(handle), advice))
 
 
-def _lock_taken(path: Path, handle: int) -> StoreError:
+def _lock_taken(path: Path, handle: int, advice: str = STOP_OR_OTHER) -> StoreError:
     """Somebody else has the lock file: the engine that wrote its record there, or any program.
 
     The record stays when an engine ends. It counts if an engine has the file itself, too, or if the
@@ -223,7 +226,7 @@ def _lock_taken(path: Path, handle: int) -> StoreError:
     if owner is not None and (
         not seen or owner.pid in {each.pid for each in seen} or _is_an_engines(path)
     ):
-        return StoreError(_owned(path, owner))
+        return StoreError(_owned(path, owner, advice))
     who = hands.in_words(seen) or "another program"
     return StoreError(
         f"{path} cannot be opened: {who} holds its lock file {lock}. Let it end, or give this"
@@ -251,14 +254,13 @@ def _decoded(text: bytes) -> Owner | None:
         return None
 
 
-def _owned(path: Path, owner: Owner | None) -> str:
+def _owned(path: Path, owner: Owner | None, advice: str) -> str:
     """The refusal, naming the engine as well as it is known."""
-    what = "Stop it, or give this one another --db."
     if owner is None:
         who = hands.in_words(hands.openers(path))
-        return f"{path} is in use by another engine{f': {who}' if who else ''}. {what}"
+        return f"{path} is in use by another engine{f': {who}' if who else ''}. {advice}"
     at = f" at {owner.url}" if owner.url else ""
     return (
         f"{path} is in use by the engine with process id {owner.pid}{at}, started"
-        f" {owner.started_at}, instance {owner.instance}. {what}"
+        f" {owner.started_at}, instance {owner.instance}. {advice}"
     )

@@ -34,6 +34,7 @@ from engine.store.sqlite.verify.fold import FoldCheck
 from engine.store.sqlite.verify.journal import JournalCheck, begins_at, read_entries
 from engine.store.sqlite.verify.rows import KEYS
 
+STOP_OR_COPY = "Stop it, or check a copy: `atomic backup FILE`, then `atomic verify FILE`."
 LOG_MAGICS = (0x377F0682, 0x377F0683)
 """What a write-ahead log begins with (sqlite.org/walformat.html)."""
 STEPS_OF_SQLITE = 2_000_000
@@ -62,7 +63,7 @@ def verify(path: Path, progress: Progress = lambda name, done, of: None) -> Repo
     if report.faults and _stamp(path) != before:
         raise StoreError(f"{path} was changed while it was looked at. Let nothing write to it, and"
                          " try again.")  # fmt: skip
-    check_unowned(path)
+    check_unowned(path, STOP_OR_COPY)
     return report
 
 
@@ -79,7 +80,7 @@ def _little_collecting() -> Iterator[None]:
 
 
 def _check_readable(path: Path) -> None:
-    check_unowned(path)
+    check_unowned(path, STOP_OR_COPY)
     try:
         with path.open("rb"):
             pass
