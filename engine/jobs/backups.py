@@ -115,7 +115,9 @@ class Backups:
         self._scope = trio.CancelScope()
         for entry in store.registered:
             if entry.kind == KIND_BACKUP and entry.value is not None:
-                self._known(entry.name, _decode(entry.value))
+                done = _decode(entry.value)
+                if self._is_of_this_file(done):
+                    self._known(entry.name, done)
 
     @property
     def every_ms(self) -> int | None:
@@ -230,6 +232,12 @@ class Backups:
         self._store.register(
             Registered(KIND_BACKUP, name, _encode(done), self._clock.utc_ms(), done.actor)
         )
+
+    def _is_of_this_file(self, done: BackupDone) -> bool:
+        """A restored file has the entries of the one it was copied from, whose copies are none of
+        it. Of one that somebody asked for, under any name, it cannot be told: it counts."""
+        mine = f"atomic-{self._store.file_id}-"
+        return done.actor != BY_ITSELF or Path(done.file).name.startswith(mine)
 
     def _known(self, name: str, done: BackupDone) -> None:
         if name.startswith(OWN):

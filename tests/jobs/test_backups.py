@@ -111,6 +111,24 @@ async def test_they_are_made_every_so_many_hours(
         assert desk.hours == [18.0]
 
 
+async def test_a_restored_file_has_its_own_first_copy_made_at_once(
+    autojump_clock: trio.testing.MockClock, tmp_path: Path
+) -> None:
+    """What is registered in it of the file it was copied from, under another id, counts for
+    nothing: a good one does not put the first off, nor does one that failed."""
+    for why_not in (None, "no room"):
+        kept = Kept()
+        async with running(kept, directory=tmp_path, every_h=6) as desk:
+            desk.why_not = why_not
+            await trio.sleep(1.0)
+        kept.file_id = "ffffffff"
+        restored = Desk(kept, directory=tmp_path, every_h=6).backups
+        assert (restored.last, restored.good) == (None, None)
+        async with running(kept, directory=tmp_path, every_h=6) as desk:
+            await trio.sleep(1.0)
+            assert ["atomic-ffffffff-" in file for _, file in desk.made] == [True]
+
+
 async def test_a_directory_that_cannot_be_used_is_told_at_the_start(
     autojump_clock: trio.testing.MockClock, tmp_path: Path
 ) -> None:
