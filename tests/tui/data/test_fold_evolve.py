@@ -11,6 +11,7 @@ from msgspec.structs import asdict
 from engine.core.events import Acted, Event, Held, ResultSet, Retargeted, RunMoved
 from engine.core.machine import Change
 from engine.core.retry import RetryPolicy
+from engine.core.rules.action import Action
 from engine.core.text.times import rfc3339
 from engine.front.api.events import event_frame
 from engine.front.show.digests import Digests
@@ -75,9 +76,11 @@ class Watched(Driven):
 
 
 def _needs_a_read(event: Event) -> bool:
+    said = isinstance(event, Acted) and event.action is Action.NOTE
     dismisses = isinstance(event, Acted) and event.dismissed is not None
     ends_anew = isinstance(event, ResultSet) and event.step_id == "R"
-    return dismisses or ends_anew or isinstance(event, Retargeted | Held)  # by what it is held
+    is_held = isinstance(event, Held)  # by what it is
+    return said or dismisses or ends_anew or is_held or isinstance(event, Retargeted)
 
 
 def _differing(made: Step | Run, told: Step | Run, but: tuple[str, ...]) -> dict[str, object]:
