@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from itertools import chain
 
 from engine.client import AtomicError
 from tui.act.stage import BodyPage, ComparePage, Does, Page, Stage, telling
@@ -53,7 +54,8 @@ def _open(stage: Stage, _: str) -> None:
         case "hosts":
             list_runs(stage, f"is:live host:{row_id}")
         case "events":
-            event = next((e for e in store.events if e.id == row_id), None)
+            kept = chain(store.notable, store.events)
+            event = next((e for e in kept if e.id == row_id), None)
             if event is not None:
                 open_run(stage, event.run_id, event.step_id)
         case "jobs":

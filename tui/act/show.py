@@ -1,9 +1,10 @@
-"""The commands that change what is seen: a board, a run by its id, the help, and UTC times."""
+"""The commands that change what is seen: a board, a run by its id, all events, the help, UTC."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from itertools import chain
 
 from tui.act import move as moving
 from tui.act.open import open_run
@@ -75,6 +76,11 @@ def begin(stage: Stage) -> None:
         _run(stage, stage.options.run)
 
 
+def _every_event(stage: Stage, _: str) -> None:
+    stage.looking.toggle_every_event()
+    stage.show("events")
+
+
 def _run(stage: Stage, wanted: str) -> None:
     place = Place.of(wanted)
     try:
@@ -88,7 +94,8 @@ def run_id_of(store: Store, wanted: str) -> str:
     """The run that an id, or the end of one that was seen, stands for. Raises LookupError."""
     if len(wanted) == RUN_ID_CHARACTERS:
         return wanted
-    seen = {*store.runs, *store.trees, *(event.run_id for event in store.events)}
+    seen = {*store.runs, *store.trees}
+    seen |= {event.run_id for event in chain(store.notable, store.events)}
     seen |= {retry.run_id for retry in store.retries.values()}
     ends = [run_id for run_id in seen if wanted and run_id.endswith(wanted.upper())]
     if len(ends) == 1:
@@ -105,5 +112,6 @@ DOES: dict[str, Does] = {
     "resync": resync,
     "follow": _follow,
     "dismissed": _dismissed,
+    "every-event": _every_event,
     "utc": _utc,
 }

@@ -8,6 +8,8 @@ from tui.boards.rows import GRIDS
 from tui.boards.sorting import FIXED, SORTS
 from tui.data import filter as query
 
+KINDS = {"run": "steps", "events": "events"}
+"""What is typed behind `/`, where it is no filter of runs."""
 AS_LISTED = "as the engine lists them"
 
 
@@ -15,14 +17,14 @@ def _filter(stage: Stage, text: str) -> None:
     if text:
         filter_by(stage, text)
     else:
-        kind = "steps" if stage.looking.view == "run" else "filter"
+        kind = KINDS.get(stage.looking.view, "filter")
         stage.ask(TypedLine(kind, stage.looking.filter), lambda typed: filter_by(stage, typed))
 
 
 def filter_by(stage: Stage, text: str) -> None:
     """List other rows; what is wrong with the filter is said."""
-    find_fault = query.steps_fault if stage.looking.view == "run" else query.fault
-    if (fault := find_fault(text)) is not None:
+    kind = KINDS.get(stage.looking.view, "filter")
+    if (fault := query.FAULTS[kind](text)) is not None:
         stage.tell(fault.detail, "alarm")
         return
     stage.looking.filter_by(text)

@@ -14,24 +14,12 @@ from engine.shown import times
 from engine.wire import Failure, FailureKind, Reason
 from engine.wire import last_text as last_text
 from engine.wire import why_text as why_text
-from engine.wire.events import (
-    Accepted,
-    Acted,
-    AttemptEnded,
-    LateEnd,
-    PayloadSet,
-    ResultSet,
-    Retargeted,
-    RunMoved,
-    Started,
-)
 from tui.boards.held import holds_in_list, holds_over_row
 from tui.boards.looks import LOOKS, SHAPES, glyph
 from tui.data.holds import NOTHING_HELD, Holds
 from tui.data.model import (
     At,
     Cause,
-    Happening,
     Retry,
     Run,
     State,
@@ -387,87 +375,3 @@ def cause_text(cause: Cause) -> str:
     if cause.state is State.FAILED:
         return last if last != "—" else "failed"
     return "paused" if last == "—" else f"paused after {last}"
-
-
-# -- events ----------------------------------------------------------------------------------------
-
-EVENTS = (
-    Column("at", "TIME", 12),
-    Column("what", "WHAT", 20),
-    Column("step", "WORKFLOW › STEP", 20, flex=2, most=64),
-    Column("more", "DETAIL", 16, flex=3, from_width=72, most=REASON_CELLS),
-    Column("run", "RUN", 8, from_width=92),
-)
-
-
-def event_cells(event: Happening, what: str, seen: Seen) -> dict[str, Cell]:
-    """An event's row; `what` names its workflow and step as far as they are known."""
-    words, style = event_words(event)
-    return {
-        "at": (fmt.time_of_day(event.at, seen.zone, millis=True), "dim"),
-        "what": (f"{glyph(event.state)} {words}", style),
-        "step": (what, "plain"),
-        "more": (event_more(event), "dim"),
-        "run": (short_id(event.run_id), "dim"),
-    }
-
-
-def event_words(event: Happening) -> Part:
-    """What happened, in a few words."""
-    fact = event.fact
-    is_persons = isinstance(fact, (Acted, ResultSet, PayloadSet))
-    style = "strong" if is_persons else LOOKS[event.state].style
-    match fact:
-        case Accepted():
-            told = "submitted" if event.is_root else "step posted"
-        case Started():
-            told = f"{_try(fact)} started"
-        case AttemptEnded():
-            told = f"{_try(fact)} {_ENDED_AS.get(fact.counts_as or '', 'interrupted')}"
-        case LateEnd():
-            told = f"{_try(fact)} answered late"
-        case RunMoved():
-            told = f"run {event.state}"
-        case Acted():
-            told = fact.action or "acted"
-        case ResultSet():
-            told = "skipped" if fact.act == "skip" else "result set"
-        case _:
-            told = _EVENT_WORDS.get(fact.kind, fact.kind.replace("-", " "))
-    return told, style
-
-
-_EVENT_WORDS = {
-    "woken": "due now",
-    "retargeted": "moved",
-    "payload-differed": "other payload",
-    "cancel-asked": "to be cancelled",
-}
-"""Kinds that have another name here."""
-_ENDED_AS = {"success": "succeeded", "failure": "failed", "crash": "lost in a crash"}
-
-
-def _try(fact: Started | AttemptEnded | LateEnd) -> str:
-    return "try" if fact.number is None else f"try {fact.number}"
-
-
-def event_more(event: Happening) -> str:
-    """What there is to tell beside it: a status, when the next attempt is, who acted."""
-    parts: list[str] = []
-    match event.fact:
-        case (
-            Acted(actor=actor, reason=reason)
-            | ResultSet(actor=actor, reason=reason)
-            | PayloadSet(actor=actor, reason=reason)
-        ):
-            parts.append(f"by {actor or '?'}")
-            parts += [f"“{reason}”"] if reason else []
-        case Retargeted(from_url=from_url, to_url=to_url):
-            parts.append(f"{from_url} → {to_url}")
-        case AttemptEnded() | LateEnd() as ended:
-            last = why_text(ended.http_status, ended.error, ended.excerpt)
-            parts += [last] if last != "—" else []
-            delay_ms = ended.delay_ms if isinstance(ended, AttemptEnded) else None
-            if event.state is State.BACKING_OFF and delay_ms is not None:
-                parts.append(f"again in {times.span(delay_ms)}")
-    return " · ".join(parts)

@@ -47,6 +47,8 @@ class Looking(Struct, kw_only=True):
     back: list[Visit] = field(default_factory=list)
     is_recording: bool = False
     """There is no engine behind what is shown."""
+    every_event: bool = False
+    """Of events all are shown, not only acts, failures and ends."""
     newest_first: bool = True
     following: bool = True
     """The newest rows stay in sight."""
@@ -190,6 +192,10 @@ class Looking(Struct, kw_only=True):
         """Look at the runs the other way round."""
         self.newest_first = not self.newest_first
         self.following = False
+
+    def toggle_every_event(self) -> None:
+        """Show all events, or the choice of them again."""
+        self.every_event = not self.every_event
 
     def turned(self, *, done: bool = True) -> None:
         """Whether the runs are there in their new order."""

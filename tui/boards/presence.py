@@ -76,7 +76,8 @@ def act_on_run(store: Store, run_id: str, *, short: bool = False) -> str:
     event = last_act(store, lambda event, _: event.run_id == run_id)
     if event is None:
         return ""
-    step = "" if event.is_root else f"{store.names.get(event.step_id, 'a step')} "
+    named = store.named(event.step_id)
+    step = "" if event.is_root else f"{'a step' if named is None else named.name} "
     return step + act_text(store, event, short=short)
 
 

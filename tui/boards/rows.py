@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 
 from tui.boards import cells as boards
-from tui.boards import home, hosts, jobs, sorting, steptree
+from tui.boards import events, home, hosts, jobs, sorting, steptree
 from tui.boards.cells import Cell, Column, Seen
 from tui.boards.looking import Looking
 from tui.boards.looks import LOOKS, SHAPES, glyph
@@ -15,12 +15,11 @@ from tui.boards.presence import acts_lately
 from tui.boards.rest import Rest, median_text, rest_in_short, rest_name
 from tui.boards.said import hand_note, hand_sign
 from tui.boards.steptree import TreeLine
-from tui.data.model import Happening, Step, short_id
+from tui.data.model import Step
 from tui.data.store import Store
 from tui.text import fmt
 from tui.text.sanitize import width
 
-EVENTS_SHOWN_MAX = 1_000
 CHART_FROM_CELLS = 60
 """A narrower run has no chart."""
 TIMES_FROM_CELLS = 64
@@ -42,7 +41,7 @@ GRIDS: dict[str, tuple[Column, ...]] = {
     "retries": boards.RETRIES,
     "causes": boards.CAUSES,
     "hosts": hosts.HOSTS,
-    "events": boards.EVENTS,
+    "events": events.EVENTS,
     "jobs": jobs.JOBS,
     "run": RUN,
 }
@@ -65,7 +64,7 @@ class BoardRows:
         self.seen = Seen(0.0)
         self._home: dict[str, dict[str, Cell]] | None = None
         self._lines = 0
-        self._events: dict[str, Happening] = {}
+        self._events = events.EventRows(store)
         self.chart_head = ""
         self._chart_cells = 0
         self._span: steptree.Span | None = None
@@ -85,9 +84,9 @@ class BoardRows:
         if view == "home":
             return list(self._at_home())
         if view == "events":
-            latest = list(self._store.events)[-EVENTS_SHOWN_MAX:]
-            self._events = {event.id: event for event in reversed(latest)}
-            return list(self._events)
+            return self._events.ids(
+                self.looking.filters.get("events", ""), every=self.looking.every_event
+            )
         row_ids = self._store.listing(view).ids
         if view not in self.looking.sorted_by:
             return row_ids
@@ -116,10 +115,7 @@ class BoardRows:
                 line = self.looking.lines.get(row_id)
                 return None if line is None else self._line_cells(line)
             case "events":
-                event = self._events.get(row_id)
-                if event is None:
-                    return None
-                return boards.event_cells(event, self._name(event), self.seen)
+                return self._events.cells(row_id, self.seen)
             case _:
                 row = self.row(view, row_id)
                 return None if row is None else CELLS[view](row, self.seen)
@@ -129,20 +125,6 @@ class BoardRows:
         if self._home is None:
             self._home = home.home_rows(self._store, self.seen, self._lines)
         return self._home
-
-    def _name(self, event: Happening) -> str:
-        """Workflow and step of an event, as far as they are known."""
-        store = self._store
-        run, tree = store.runs.get(event.run_id), store.trees.get(event.run_id)
-        workflow = run.workflow if run is not None else store.names.get(event.run_id)
-        told = workflow or f"run {short_id(event.run_id)}"
-        if event.is_root:
-            return told
-        step = None if tree is None else tree.steps.get(event.step_id)
-        name = step.label if step is not None else store.names.get(event.step_id)
-        if name is None and run is not None and run.at and run.at.step_id == event.step_id:
-            name = run.at.name
-        return f"{told} {SHAPES.into} {name or short_id(event.step_id)}"
 
     # -- a run ---------------------------------------------------------------------------------
 

@@ -1,20 +1,21 @@
 """The filter as it is typed: whether it makes sense, where it does not, and what could follow.
 
 The engine evaluates filters of runs; this only reads them with the same parser, so that a mistake
-shows under the caret before anything is asked for. The steps of the open run are all here: which of
-them fit is found here, in the same language.
+shows under the caret before anything is asked for. The steps of the open run and the events that
+have come are all here: which of them fit is found here, in the same language.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from operator import eq, gt, lt
+from typing import NamedTuple
 
 from msgspec import Struct
 
 from engine.wire import ABOUT, IS_WORDS, BadFilter, Term, parse
-from tui.data.model import State, Step
+from tui.data.model import ENDED, State, Step
 from tui.data.store import Store
 
 SUGGESTIONS_MAX = 8
@@ -52,67 +53,137 @@ def is_empty(text: str) -> bool:
     return not text.strip()
 
 
+ABOUT_RUNS: tuple[str, ...] = tuple(ABOUT)
+"""What a filter of runs can ask for."""
 ABOUT_STEPS = ("is", "step", "host", "key", "try", "code", "error")
 """What a filter of the steps of one run can ask for, beside a part of what is seen of them."""
-Fits = Callable[[Step], bool]
+ABOUT_EVENTS = ("is", "wf", "client", "key", "step", "host", "try", "code", "error")
+"""The same of events."""
+
+
+class Subject(NamedTuple):
+    """What terms are asked of: a step, or what has happened to one. None: that is not known, or
+    there is none; no term finds it."""
+
+    state: State
+    workflow: str | None = None
+    client: str | None = None
+    key: str | None = None
+    step: str | None = None
+    host: str | None = None
+    tries: int | None = None
+    code: int | None = None
+    why: str = ""
+    """What is told of why."""
+    seen: str = ""
+    """All else that a part of it can be looked for in."""
+
+
+Fits = Callable[[Subject], bool]
 
 
 def steps_fault(text: str) -> Fault | None:
     """What is wrong with a filter of steps; None: nothing."""
+    return _fault_about(text, ABOUT_STEPS, "steps")
+
+
+def events_fault(text: str) -> Fault | None:
+    """What is wrong with a filter of events; None: nothing."""
+    return _fault_about(text, ABOUT_EVENTS, "events")
+
+
+FAULTS: dict[str, Callable[[str], Fault | None]] = {
+    "filter": fault,
+    "steps": steps_fault,
+    "events": events_fault,
+}
+"""By what is typed: what is wrong with it."""
+
+
+def _fault_about(text: str, about: Sequence[str], what: str) -> Fault | None:
     if (found := fault(text)) is not None:
         return found
     for term in parse(text):
-        if term.field not in ("text", *ABOUT_STEPS):
-            known = ", ".join(f"{name}:" for name in ABOUT_STEPS)
-            told = f"`{term.field}:` is of runs. Of steps there are {known}."
+        if term.field not in ("text", *about):
+            known = ", ".join(f"{name}:" for name in about)
+            told = f"`{term.field}:` is of runs. Of {what} there are {known}."
             return Fault(text.find(f"{term.field}:"), told)
     return None
 
 
-def step_filter(text: str) -> Fits | None:
+def step_filter(text: str) -> Callable[[Step], bool] | None:
     """Whether a step is one that is looked for; None: all are."""
     if is_empty(text) or steps_fault(text) is not None:
         return None
+    fits = _fits_all(text)
+    return lambda step: fits(_subject(step))
+
+
+def event_filter(text: str) -> Fits | None:
+    """Whether what has happened is looked for; None: all of it is."""
+    return None if is_empty(text) or events_fault(text) is not None else _fits_all(text)
+
+
+def _subject(step: Step) -> Subject:
+    why = f"{step.excerpt or ''} {step.error or ''}"
+    return Subject(
+        step.state,
+        key=step.step_key,
+        step=step.name,
+        host=step.host,
+        tries=step.attempts,
+        code=step.http_status,
+        why=why,
+        seen=f"{step.label}\n{step.id}",
+    )
+
+
+def _fits_all(text: str) -> Fits:
     terms = [(_fits(term), term.negated) for term in parse(text)]
-    return lambda step: all(fits(step) is not negated for fits, negated in terms)
+    return lambda subject: all(fits(subject) is not negated for fits, negated in terms)
 
 
 def _fits(term: Term) -> Fits:
     wanted = term.text.lower()
     like = re.compile(".*".join(map(re.escape, wanted.split("*"))))
+
+    def is_like(name: str | None) -> bool:
+        return name is not None and like.fullmatch(name.lower()) is not None
+
     match str(term.field):
         case "is":
-            return lambda step: _stands(step, wanted)
+            return lambda it: _stands(it.state, wanted)
+        case "wf":
+            return lambda it: is_like(it.workflow)
+        case "client":
+            return lambda it: is_like(it.client)
         case "step":
-            return lambda step: like.fullmatch(step.name.lower()) is not None
+            return lambda it: is_like(it.step)
         case "host":
-            return lambda step: like.fullmatch(step.host.lower()) is not None
+            return lambda it: is_like(it.host)
         case "key":
-            return lambda step: like.fullmatch(step.step_key.lower()) is not None
+            return lambda it: is_like(it.key)
         case "try":
             holds = {">": gt, "<": lt}.get(str(term.compare), eq)
-            return lambda step: holds(step.attempts, term.number)
+            return lambda it: it.tries is not None and holds(it.tries, term.number)
         case "code":
-            return lambda step: f"{step.http_status}".startswith(wanted.rstrip("x"))
+            return lambda it: f"{it.code}".startswith(wanted.rstrip("x"))
         case "error":
-            return lambda step: wanted in f"{step.excerpt or ''} {step.error or ''}".lower()
+            return lambda it: wanted in it.why.lower()
         case _:
-            return lambda step: any(
-                wanted in it.lower()
-                for it in (step.label, step.id, step.excerpt or "", step.error or "")
-            )
+            return lambda it: wanted in f"{it.seen}\n{it.why}".lower()
 
 
-def _stands(step: Step, word: str) -> bool:
+def _stands(state: State, word: str) -> bool:
     match word:
         case "live":
-            return not step.ended
+            return state not in ENDED
         case "ended":
-            return step.ended
+            return state in ENDED
         case "stuck":
-            return step.state in (State.FAILED, State.PAUSED)
+            return state in (State.FAILED, State.PAUSED)
         case _:
-            return step.state == word
+            return state == word
 
 
 def held_filter(kind: str, name: str) -> str:
@@ -121,10 +192,12 @@ def held_filter(kind: str, name: str) -> str:
     return "is:live" if kind == "all" else f"is:live {field}:{_quoted(name)}"
 
 
-def suggest(text: str, known: Mapping[str, Iterable[str]]) -> list[str]:
+def suggest(
+    text: str, known: Mapping[str, Iterable[str]], about: Iterable[str] = ABOUT_RUNS
+) -> list[str]:
     """How the last term of a filter may be completed: whole filters.
 
-    `known` has values by field (workflows, hosts, … that were seen).
+    `known` has values by field (workflows, hosts, … that were seen), `about` the fields there are.
     """
     found = _LAST.search(text)
     if found is None or not found[0]:
@@ -132,7 +205,7 @@ def suggest(text: str, known: Mapping[str, Iterable[str]]) -> list[str]:
     head = text[: found.start()] + found[1]
     name, value = found[2], found[3].removeprefix('"')
     if name is None:
-        terms = [f"{field}:" for field in ABOUT if value and field.startswith(value)]
+        terms = [f"{field}:" for field in about if value and field.startswith(value)]
     else:
         values = IS_WORDS if name == "is" else known.get(name, ())
         terms = [

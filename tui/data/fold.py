@@ -14,7 +14,7 @@ from typing import assert_never
 
 from msgspec.structs import replace
 
-from engine.wire import Action, RepairRow
+from engine.wire import Action, PauseReason, RepairRow
 from engine.wire.events import (
     Accepted,
     Acted,
@@ -95,6 +95,27 @@ def says_all(event: Happening) -> bool:
     of_run = isinstance(fact, Acted) and (fact.dismissed is not None or fact.action == Action.NOTE)
     ends_anew = isinstance(fact, ResultSet) and event.step_id == event.run_id
     return not (of_run or ends_anew or isinstance(fact, UNTOLD))
+
+
+BY_PEOPLE = (Acted, ResultSet, PayloadSet)
+WELL = frozenset({"success", "interruption"})
+"""What an attempt counts as that did not fail."""
+
+
+def is_notable(event: Happening) -> bool:
+    """An act of somebody's, a failure, a pause that nobody asked for, the end of a run, or what is
+    not known here: the rest is how things go on."""
+    match event.fact:
+        case AttemptEnded(counts_as=counts_as):
+            return counts_as not in WELL
+        case RunMoved():
+            return event.state in ENDED or event.state is State.PAUSED
+        case Paused(reason=reason):
+            return reason != PauseReason.OPERATOR
+        case LateEnd() | EngineErred() | Retargeted() | Other():
+            return True
+        case _:
+            return isinstance(event.fact, BY_PEOPLE)
 
 
 def freshens_parent(event: Happening) -> bool:

@@ -19,7 +19,7 @@ from msgspec.structs import replace
 from engine.wire import BulkAnswer, CauseList, RunTree, Status
 from engine.wire.events import Accepted, Acted, Counts, Event, Heartbeat, LateEnd, Reset, RunMoved
 from tui.data.clock import Clock, ServerClock
-from tui.data.fold import at_after, run_after
+from tui.data.fold import at_after, is_notable, run_after
 from tui.data.holds import NOTHING_HELD, Holds
 from tui.data.hosts import Host, hosts_of
 from tui.data.inputs import (
@@ -50,13 +50,14 @@ from tui.data.model import (
     step_of,
 )
 from tui.data.tree import Tree
-from tui.data.whereabouts import Whereabouts
+from tui.data.whereabouts import Named, Whereabouts
 from tui.text.sanitize import clean
 
 RUNS_KEPT_MAX = 4_000
 TREES_KEPT_MAX = 4
 EVENTS_KEPT_MAX = 10_000
-NAMES_KEPT_MAX = 20_000
+NOTABLE_KEPT_MAX = 2_000
+"""They are kept longer than the many between them."""
 NOT_READ = Status()
 SILENCE_S_MAX = 10.0
 """Two heartbeats: who is silent for so long is not there, whatever the socket says."""
@@ -123,9 +124,10 @@ class Store:
         self.listings: dict[str, Listing] = {}
         self.events: deque[Happening] = deque(maxlen=EVENTS_KEPT_MAX)
         self.events_seen = 0
+        self.notable: deque[Happening] = deque(maxlen=NOTABLE_KEPT_MAX)
+        """Acts of people, failures and ends."""
+        self.notable_seen = 0
         self._whereabouts = Whereabouts()
-        self.names: OrderedDict[str, str] = OrderedDict()
-        """What steps are called, by their ids, as far as events have told."""
         self.last_event_id: str | None = None
         self.epoch = 0
         """Rises when what is known may be wrong: all of it is to be read again."""
@@ -299,6 +301,10 @@ class Store:
         ended, self.jobs_ended = self.jobs_ended, []
         return [job for job in map(self.job, ended) if job is not None]
 
+    def named(self, step_id: str) -> Named | None:
+        """What a step's post said of it; None: no event has told."""
+        return self._whereabouts.named(step_id)
+
     def job(self, job_id: str | None) -> BulkAnswer | None:
         """A bulk job by its id; None: it is not known."""
         return next((job for job in self.jobs if job.id == job_id), None)
@@ -380,8 +386,10 @@ class Store:
             self.link.unreadable += 1
             return
         self.events.append(event)
-        self._keep_name(event)
         self.events_seen += 1
+        if is_notable(event):
+            self.notable.append(event)
+            self.notable_seen += 1
         self.changes.events += 1
         self.changes.runs.add(event.run_id)
         if read.kind == "run":  # the last event of a change
@@ -411,12 +419,6 @@ class Store:
             if is_touched:
                 self.listing(name).expire()
                 self.changes.listings.add(name)
-
-    def _keep_name(self, event: Happening) -> None:
-        if event.spec is not None:
-            self.names[event.step_id] = event.spec.workflow if event.is_root else event.spec.name
-            while len(self.names) > NAMES_KEPT_MAX:
-                self.names.popitem(last=False)
 
     def _run_moved(self, event: Happening) -> None:
         run = self.runs.get(event.run_id)

@@ -13,7 +13,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from engine.wire import Reason
-from engine.wire.events import AttemptEnded, Started
+from engine.wire.events import Accepted, AttemptEnded, Started
 from tui.data.fold import at_after
 from tui.data.model import ENDED, At, Happening, Run, State, host_of
 
@@ -24,8 +24,12 @@ class Named(Struct, frozen=True):
     """What a step's post said of it."""
 
     name: str
+    workflow: str
+    key: str
     url: str
     retries_max: int
+    client: str | None = None
+    """Of runs' own steps, where it was told."""
 
 
 class Whereabouts:
@@ -41,9 +45,16 @@ class Whereabouts:
         spec = event.spec
         if spec is None:
             return
-        self._steps[event.step_id] = Named(spec.name, spec.url, spec.retry.count)
+        client = event.fact.client if isinstance(event.fact, Accepted) else None
+        count = spec.retry.count
+        named = Named(spec.name, spec.workflow, spec.key, spec.url, count, client)
+        self._steps[event.step_id] = named
         while len(self._steps) > STEPS_KEPT_MAX:
             self._steps.popitem(last=False)
+
+    def named(self, step_id: str) -> Named | None:
+        """What was said of a step; None: its post was not seen."""
+        return self._steps.get(step_id)
 
     def step_moved(self, run: Run, event: Happening) -> Run:
         """The run after an event of one of its steps."""

@@ -148,6 +148,7 @@ class Drawing:
             view=looking.view,
             url=self._stage.options.url,
             q=looking.filter,
+            every_event=looking.every_event,
             run_id=looking.run_id,
             is_recording=looking.is_recording,
             token_file=self._stage.options.token_file,

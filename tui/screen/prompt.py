@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import ClassVar
 
 from textual import on
@@ -24,6 +24,7 @@ from tui.text.sanitize import clip, safe, width
 SIGNS = {
     "filter": " filter / ",
     "steps": " steps / ",
+    "events": " events / ",
     "command": " command : ",
     "retarget-from": " retarget from ",
     "retarget-to": " retarget to ",
@@ -36,6 +37,7 @@ SIGNS = {
 EXAMPLES = {
     "filter": "is:stuck error:declined wf:order* host:… try:>3",
     "steps": "is:failed step:ship* try:>3 error:declined or a part of what is seen",
+    "events": "is:failed wf:order* step:ship code:503 error:declined or a name, as ana",
     "command": "help",
     "retarget-from": "a URL, or what URLs begin with",
     "retarget-to": "what it stands for from now on",
@@ -45,11 +47,14 @@ EXAMPLES = {
     "hold-reason": "who finds it held will ask; it may be empty",
     "release-rate": "so many of those that waited; empty: as their hosts take them",
 }
+ABOUT: dict[str, Iterable[str]] = {"filter": query.ABOUT_RUNS, "events": query.ABOUT_EVENTS}
+"""What is typed with values that were seen, and the fields that it may name."""
 THEME = "theme "
 """The command whose argument is one of a few."""
 ENTER_DOES = {
     "filter": "lists",
     "steps": "lists those",
+    "events": "lists those",
     "command": "does it",
     "retarget-from": "asks to which",
     "retarget-to": "says what would be moved",
@@ -144,8 +149,8 @@ class Prompt(Horizontal):
 
     def completions(self, text: str) -> list[str]:
         """What the line could be when it is completed."""
-        if self.kind == "filter":
-            return query.suggest(text, query.seen_values(self._store))
+        if self.kind in ABOUT:
+            return query.suggest(text, query.seen_values(self._store), ABOUT[self.kind])
         if self.kind != "command":
             return []
         known = sorted(command.id for command in COMMANDS)
@@ -160,7 +165,7 @@ class Prompt(Horizontal):
         fault = self._fault(text)
         if fault is not None and not (found and fault.at >= _last_term(text)):
             return _under(len(SIGNS[self.kind]) + fault.at, fault.detail, cells)
-        tab = " · tab completes" if self.kind in ("filter", "command") else ""
+        tab = " · tab completes" if self.kind in (*ABOUT, "command") else ""
         keys = f" enter {ENTER_DOES[self.kind]}{tab} · esc leaves"
         follows = "  ".join(safe(each[_last_term(text) :]) for each in found)
         return [Piece(clip(f" {follows}" if follows else keys, cells), "dim")]
@@ -177,8 +182,7 @@ class Prompt(Horizontal):
         self.post_message(self.Entered(event.value, "" if fault is None else fault.detail))
 
     def _fault(self, text: str) -> query.Fault | None:
-        faults = {"filter": query.fault, "steps": query.steps_fault}
-        return faults[self.kind](text) if self.kind in faults else None
+        return query.FAULTS[self.kind](text) if self.kind in query.FAULTS else None
 
 
 def _last_term(text: str) -> int:

@@ -24,13 +24,13 @@ from tui.boards.cells import (
     Column,
     Seen,
     age_cell,
-    event_cells,
     last_text,
     layout,
     next_cell,
     text_of,
     tries_cell,
 )
+from tui.boards.events import EventRow, event_cells
 from tui.boards.looks import STYLES, in_ascii
 from tui.boards.rows import GRIDS, BoardRows
 from tui.data.inputs import LinkMoved, LinkState
@@ -255,5 +255,5 @@ def test_events_in_words(kind: str, members: dict[str, Any], told: str) -> None:
     """Whatever happens is told; also what a later engine calls otherwise."""
     store = store_at()
     store.apply(event(kind, 1, "failed", **members))
-    cells = event_cells(store.events[0], "w", Seen(NOW))
+    cells = event_cells(EventRow(store.events[0]), "w", Seen(NOW))
     assert text_of(cells["what"]) == f"✗ {told}"

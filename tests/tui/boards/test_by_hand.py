@@ -19,7 +19,8 @@ from tests.tui.support import (
     tree_read,
 )
 from tui.act.open import open_run
-from tui.boards.cells import Seen, event_more, event_words, text_of
+from tui.boards.cells import Seen, text_of
+from tui.boards.events import EventRow, event_more, event_words
 from tui.boards.looks import in_ascii
 from tui.boards.rows import GRIDS, BoardRows
 from tui.boards.run.bodies import answer_name
@@ -131,8 +132,8 @@ def test_an_event_tells_it_at_once() -> None:
     assert (by.actor, by.act, by.generation) == ("ana", "set-result", 2)
     assert "✎ charge  result set by ana" in tree_line(store)
     happened = store.events[-1]
-    assert event_words(happened) == ("result set", "strong")
-    assert event_more(happened) == "by ana · “paid”"
+    assert event_words(EventRow(happened)) == ("result set", "strong")
+    assert event_more(EventRow(happened)) == "by ana · “paid”"
 
 
 @on_screen(size=(140, 30))

@@ -16,7 +16,8 @@ from tests.tui.support import run_row as listed
 from tests.tui.support import step_at as stands
 from tests.tui.support import step_row as step
 from tui.act.open import open_run
-from tui.boards.cells import Seen, cause_text, event_more, reason_cell, why_text
+from tui.boards.cells import Seen, cause_text, reason_cell, why_text
+from tui.boards.events import EventRow, event_more
 from tui.data.inputs import CausesRead, LinkState
 from tui.data.model import Run, cause_of, run_of
 from tui.data.tree import at_fault
@@ -88,7 +89,7 @@ def test_events_bring_the_reason() -> None:
     run_at = store.runs[RUN].at
     assert run_at is not None
     assert run_at.excerpt == DECLINED
-    assert event_more(store.events[-1]) == f"402 {DECLINED}"
+    assert event_more(EventRow(store.events[-1])) == f"402 {DECLINED}"
     store.apply(event("reopened", 3, "pending", seq=2))
     known = store.trees[RUN].steps[RUN]
     assert (known.excerpt, known.tries[0].excerpt) == (None, DECLINED)

@@ -48,6 +48,8 @@ ALL_OF_A_CAUSE = " · i shows all"
 COUNTED_ON_TABS = ("causes", "jobs")
 COUNTED_AS = {"runs": " runs", "retries": " steps", "hosts": " hosts", "jobs": " jobs"}
 """What a board has as its rows: a tab counts the same."""
+CHOICE = "acts, failures, ends"
+"""The events that are shown unless somebody asks for all."""
 Line = tuple[list[Piece], list[Piece]]
 
 
@@ -280,10 +282,7 @@ def _board_status(it: Shown) -> list[Piece]:
 def _totals(it: Shown) -> list[Piece]:
     listing = it.store.listing(it.looking.view)
     if it.looking.view == "events":
-        store = it.store
-        kept = f" {store.events_seen:,} seen · {len(it.rows.ids):,} shown"
-        kept += f" · {store.events_dropped:,} dropped"
-        return [Piece(kept + (" · following" if it.looking.following else ""), "dim")]
+        return _of_events(it)
     if not it.rows.ids:
         return []
     if it.looking.view == "home":
@@ -338,6 +337,19 @@ def _of_causes(it: Shown) -> list[Piece]:
         text = clip(piece.text, max(0, left - sum(width(each.text) for each in pieces)))
         pieces.append(piece._replace(text=text))
     return [*pieces, Piece(ALL_OF_A_CAUSE, "dim")]
+
+
+def _of_events(it: Shown) -> list[Piece]:
+    """Which of the events are shown, how all of them are, and how many there were."""
+    store, every = it.store, it.looking.every_event
+    key = next(shown_key(c.keys) for c in it.commands if c.id == "every-event")
+    which, other = ("every event", CHOICE) if every else (CHOICE, "all")
+    more = f" · {key} shows {other}" if key else ""
+    told = f" · {len(it.rows.ids):,} of {fmt.count(store.events_seen)}"
+    if every and store.events_dropped:
+        told += f" · {fmt.count(store.events_dropped)} dropped"
+    told += " · following" if it.looking.following else ""
+    return [Piece(f" {which}", "plain"), Piece(more + told, "dim")]
 
 
 def _of_run(it: Shown, run: Run) -> list[Piece]:

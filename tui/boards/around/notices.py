@@ -47,6 +47,7 @@ class Viewed(Struct, frozen=True):
     url: str
     q: str = ""
     """The filter of the board."""
+    every_event: bool = False
     run_id: str | None = None
     is_recording: bool = False
     token_file: str = ""
@@ -209,12 +210,26 @@ def _live(store: Store, asked: Viewed) -> Iterator[tuple[str, str]]:
     elif view == "home":
         yield ("Not in this recording." if asked.is_recording else "reading the status …"), "dim"
     elif view == "events":
-        yield "Nothing has happened since the dashboard was opened.", "plain"
-        yield "What happens on the engine appears here as it does.", "dim"
+        yield from _no_events(store, asked)
     elif view in LISTS and store.listing(view).total is None:
         yield ("Not in this recording." if asked.is_recording else f"reading {view} …"), "dim"
     else:
         yield from _nothing(store, asked)
+
+
+def _no_events(store: Store, asked: Viewed) -> Iterator[tuple[str, str]]:
+    if not store.events_seen:
+        yield "Nothing has happened since the dashboard was opened.", "plain"
+        yield "What happens on the engine appears here as it does.", "dim"
+        return
+    among = f"{store.events_seen:,} event{'' if store.events_seen == 1 else 's'}"
+    if asked.q:
+        yield f"Nothing matches {asked.q} among {among}.", "plain"
+        yield "esc clears the filter, / changes it", "dim"
+    else:
+        yield f"Nobody acted, nothing failed and no run ended: {among}.", "good"
+    if not asked.every_event:
+        yield "m shows every event", "dim"
 
 
 def _nothing(store: Store, asked: Viewed) -> Iterator[tuple[str, str]]:
