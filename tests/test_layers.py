@@ -218,9 +218,10 @@ ROWS = (
     row("tui.text", "engine.shown engine.wire msgspec"),
     row("tui.settings", "engine.wire tui.keys tui.text msgspec"),
     row("tui.data", "engine.client.* engine.wire tui.text anyio msgspec"),
+    row("tui.past", "engine.client.* engine.wire tui.data tui.text anyio msgspec"),
     row(
         "tui.boards",
-        "engine.client.* engine.wire engine.shown tui.data tui.keys tui.text msgspec",
+        "engine.client.* engine.wire engine.shown tui.data tui.past tui.keys tui.text msgspec",
     ),
     row(
         "tui.boards.run",
@@ -228,11 +229,12 @@ ROWS = (
     ),
     row(
         "tui.boards.around",
-        "engine.client.* engine.wire engine.shown tui.boards tui.data tui.keys tui.text msgspec",
+        "engine.client.* engine.wire engine.shown tui.boards tui.data tui.past tui.keys tui.text "
+        "msgspec",
     ),
     row(
         "tui.act",
-        "engine.client.* engine.shown engine.wire tui.boards.* tui.data tui.keys "
+        "engine.client.* engine.shown engine.wire tui.boards.* tui.data tui.past tui.keys "
         "tui.settings tui.text anyio",
     ),
     row(

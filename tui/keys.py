@@ -74,6 +74,11 @@ COMMANDS: tuple[Command, ...] = (
             Group.MOVE, DETAIL),
     Command("previous-run", "left_square_bracket", "Previous run", "the run before",
             Group.MOVE, DETAIL),
+    Command("earlier", "comma", "Earlier", "the run as it was: a moment back in its own time",
+            Group.MOVE, DETAIL),
+    Command("later", "full_stop", "Later", "a moment on, and at the end now", Group.MOVE, DETAIL),
+    Command("at", "", "At", "the run as it was at a time of day: 03:12, 03:12:07.250", Group.MOVE,
+            DETAIL, argument="time"),
     Command("collapse", "h,left", "Collapse", "hide the steps below, or go to the one above",
             Group.MOVE, DETAIL),
     Command("expand", "l,right", "Expand", "show the steps below, and list folded ones",
@@ -171,6 +176,7 @@ def shown_key(keys: str) -> str:
 _SHOWN = {
     "escape": "esc", "slash": "/", "colon": ":", "question_mark": "?",
     "right_square_bracket": "]", "left_square_bracket": "[", "pagedown": "PgDn", "pageup": "PgUp",
+    "comma": ",", "full_stop": ".",
     "ctrl+d": "^d", "ctrl+u": "^u", "ctrl+q": "^q", "ctrl+p": "^p", "ctrl+z": "^z",
 }  # fmt: skip
 

@@ -103,6 +103,10 @@ class World:
         """The media type with which bodies were recorded."""
         self.trees: dict[str, RunTree] = {}
         """What a run is read as, by its id, unless `answers` says otherwise."""
+        self.streams: dict[str, bytes] = {}
+        """Event streams, by the end of a path."""
+        self.asked: list[dict[str, str]] = []
+        """With what streams were asked for."""
         self.answers_after: asyncio.Event | None = None
         """Set when the engine is to answer what it is asked; None: at once."""
         transport = httpx.MockTransport(self._answer)
@@ -122,6 +126,12 @@ class World:
         body = json.loads(request.content or b"null")
         if request.method == "POST":
             self.posts.append((request.url.path, body))
+        for end, told in self.streams.items():
+            if request.url.path.endswith(end):
+                self.asked.append(dict(request.url.params))
+                return httpx.Response(
+                    200, content=told, headers={"content-type": "text/event-stream"}
+                )
         for end, (status, answer) in self.answers.items():
             if request.url.path.endswith(end):
                 kind = "application/problem+json" if status >= 400 else "application/json"

@@ -21,6 +21,7 @@ from tui.data.filter import step_filter
 from tui.data.model import Step
 from tui.data.store import Store
 from tui.data.tree import Tree
+from tui.past.history import History
 
 BACK_MAX = 10
 """So many views are remembered."""
@@ -74,6 +75,10 @@ class Looking(Struct, kw_only=True):
     """The step to go to when the run has been read: its id, or its name."""
     was_named: bool = False
     """A person named that step: it is told if there is none."""
+    past: History | None = None
+    """The open run as it was at a moment of its own time; None: it is shown as it is now."""
+    reads_past: str = ""
+    """What is told while what happened to it is read; empty: it is not."""
     collapsed: set[str] = field(default_factory=set)
     listed: set[str] = field(default_factory=set)
     """Steps whose many children all have lines of their own."""
@@ -107,8 +112,29 @@ class Looking(Struct, kw_only=True):
         return ("age", self.newest_first) if self.view == "runs" else self.sorted_by.get(self.view)
 
     def seen(self, store: Store) -> Seen:
-        """As of now, on this clock."""
+        """As of now, on this clock; in the past of a run as of that moment. What was held then is
+        told by its steps alone."""
+        if self.past is not None:
+            return Seen(self.past.now_ms, zone=self.zone)
         return Seen(store.time.now_ms(), store.stale, self.zone, store.holds)
+
+    def tree(self, store: Store) -> Tree | None:
+        """The open run with its steps, as it is or as it was; None: it is not known."""
+        return store.trees.get(self.run_id or "") if self.past is None else self.past.tree
+
+    def walk(self, past: History) -> None:
+        """Look at the run as it was."""
+        self.past, self.reads_past = past, ""
+
+    def read_past(self, told: str) -> None:
+        """What happened to it is read, which is told so."""
+        self.reads_past = told
+
+    def leave_past(self) -> bool:
+        """Look at the run as it is now; False: one did already."""
+        was_there = self.past is not None or bool(self.reads_past)
+        self.past, self.reads_past = None, ""
+        return was_there
 
     def here(self) -> object:
         """The view, and what of it: what was asked for here is meant for nothing else."""
@@ -122,6 +148,8 @@ class Looking(Struct, kw_only=True):
         elif view != self.view and self.back:  # out of what was gone into
             _, self.filters, self.before_typed = self.back[0]
             self.back = []
+        if view != "run":
+            self.leave_past()
         self.view = view
         self.whole_filter = False
         self.following = True
@@ -216,6 +244,7 @@ class Looking(Struct, kw_only=True):
         """Have a run open, at one of its steps; `go` looks at it."""
         self.run_id, self.was_named = run_id, was_named
         self.landing = self.opened_at = step_id
+        self.leave_past()
         self.collapsed, self.listed, self.lines = set(), set(), {}
         self.filters.pop("run", None)
         self.before_typed.pop("run", None)

@@ -130,7 +130,7 @@ class BoardRows:
 
     def draw_run(self, columns: Sequence[Column], cells_wide: int, *, ids: bool = True) -> None:
         """Lay the run out that is open. Without `ids` only what moves with time."""
-        tree = self._store.trees.get(self.looking.run_id or "")
+        tree = self.looking.tree(self._store)
         if ids or not self.looking.lines:
             self.looking.lay_out(tree)
             self._below = {} if tree is None else steptree.open_below(tree)

@@ -18,7 +18,7 @@ from textual.binding import Binding, BindingType
 from textual.containers import Container
 from textual.widgets import ContentSwitcher, Input
 
-from tui.act import columns, export, move, open, show, sort
+from tui.act import columns, export, move, open, past, show, sort
 from tui.act.change.act import Acting
 from tui.act.copy import Copying
 from tui.act.outside import Outside
@@ -397,7 +397,7 @@ class Dashboard(OnTerminal):
         the view."""
         if self.prompt.kind:
             self.close_prompt()
-        elif self.acting.asking.leave():
+        elif self.acting.asking.leave() or past.leave(self):
             pass
         elif self.selection().marks or self.looking.whole_filter:
             move.unmark(self)
@@ -456,6 +456,7 @@ DOES: dict[str, Callable[[Dashboard, str], None]] = {
     **move.DOES,
     **sort.DOES,
     **open.DOES,
+    **past.DOES,
     **{command.id: _acts(command) for command in COMMANDS if command.writes},
     "menu": lambda app, _: app.acting.ask_menu(),
     "copy": lambda app, _: app.copying.ask(),

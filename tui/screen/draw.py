@@ -14,6 +14,7 @@ from tui.boards.around import bars
 from tui.boards.around.bars import Shown
 from tui.boards.around.headline import headline
 from tui.boards.around.notices import Viewed, notice
+from tui.boards.around.past import badge
 from tui.boards.cells import Cell, Column, Part, Piece, wanted_columns
 from tui.boards.held import holds_on
 from tui.boards.home import verdict
@@ -105,7 +106,7 @@ class Drawing:
         if moved and moved.marks_lost and not looking.is_turning:  # else it tells that
             gone = f"{moved.marks_lost:,} marked, and left the list"
             stage.tell(f"{gone}: not marked any more", "alarm")
-        tree = stage.store.trees.get(looking.run_id or "")
+        tree = looking.tree(stage.store)
         if (step_id := looking.land(ids, tree)) is not None:
             if step_id not in ids and looking.was_named:
                 stage.tell(f"the run has no step {step_id}: it is shown from its head", "alarm")
@@ -158,7 +159,7 @@ class Drawing:
     def _draw_inspector(self, rows: Selection) -> None:
         looking = self._stage.looking
         step = looking.step(rows.cursor_id)
-        tree = self._stage.store.trees.get(looking.run_id or "")
+        tree = looking.tree(self._stage.store)
         is_root = tree is not None and step is not None and step.id == tree.run.id
         shown = self._app.query_one("#inspector", Lines)
         roomy = self._app.size.width >= WIDE_CELLS_MIN
@@ -212,9 +213,11 @@ class Drawing:
         for at, (left, right) in enumerate(bars.top(shown, self._rows.seen, self._badges())):
             top.set_line(at, left, right)
         if shown.looking.view == "run":
-            tree = shown.store.trees.get(shown.looking.run_id or "")
-            line = headline(shown.store, tree, shown.cells)
-            self._app.query_one("#headline", Bar).set_line(0, *line)
+            past = shown.looking.past
+            as_of = None if past is None else past.now_ms
+            left, right = headline(shown.store, shown.looking.tree(shown.store), shown.cells, as_of)
+            left = left if past is None else [badge(past, self._rows.seen), *left]
+            self._app.query_one("#headline", Bar).set_line(0, left, right)
         if shown.looking.view == "home":
             self._app.query_one("#headline", Bar).set_line(0, verdict(shown.store))
         left, right = bars.status(shown, told, self._acting.asking.told())

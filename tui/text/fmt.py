@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from datetime import UTC, datetime, tzinfo
+from datetime import UTC, datetime, time, timedelta, tzinfo
 
 from engine.shown.numbers import size as size
 from engine.shown.numbers import tries as tries
@@ -47,6 +47,25 @@ def moment(ms: float, now_ms: float, zone: tzinfo | None = None) -> str:
     at, now = days if zone else [each.astimezone() for each in days]
     told = time_of_day(ms, zone)
     return told if at.date() == now.date() else f"{at:%Y-%m-%d} {told}"
+
+
+def time_typed(text: str, latest_ms: float, zone: tzinfo | None = None) -> float | None:
+    """The latest time up to `latest_ms` at which it is so late in the day: `03:12`, `03:12:07.250`;
+    or a whole time (RFC 3339, without an offset in that zone). None: it is none."""
+    latest = datetime.fromtimestamp(latest_ms / 1000, zone or UTC)
+    latest = latest if zone else latest.astimezone()
+    try:
+        if "T" in text.upper() or "-" in text:
+            at = datetime.fromisoformat(text)
+            at = at if at.tzinfo else at.replace(tzinfo=latest.tzinfo)
+            return at.timestamp() * 1000
+        wanted = time.fromisoformat(text)
+    except ValueError:
+        return None
+    if wanted.tzinfo is not None or ":" not in text:
+        return None
+    at = datetime.combine(latest.date(), wanted, latest.tzinfo)
+    return (at if at <= latest else at - timedelta(days=1)).timestamp() * 1000
 
 
 BARS = " ▁▂▃▄▅▆▇█"

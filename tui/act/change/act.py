@@ -28,6 +28,7 @@ from tui.act.change.targets import (
     why_not_on,
 )
 from tui.act.stage import Choice, Question, Stage, Terminal
+from tui.boards.around.past import why_not_then
 from tui.boards.selection import MARKED_MAX
 from tui.data.reach import why_not_act
 from tui.keys import BY_ID, Command, remapped, shown_key
@@ -113,6 +114,8 @@ class Acting:
         if stage.options.read_only:
             why = "--serve without --allow-actions" if self._terminal.is_web else "--read-only"
             return f"this dashboard only reads ({why})"
+        if stage.looking.past is not None:
+            return why_not_then(stage.looking.past, stage.looking.seen(stage.store))
         if stage.looking.is_recording:
             return "this is a recording"
         if stage.store.stale:

@@ -8,6 +8,7 @@ from typing import NamedTuple
 from engine.shown import times
 from engine.wire import HoldRow, Status
 from tui.boards.around.notices import in_words
+from tui.boards.around.past import past_told
 from tui.boards.cells import (
     NONE,
     Part,
@@ -226,11 +227,11 @@ def status(it: Shown, told_now: Part, asking: str) -> Line:
     flash, style = told_now
     if flash:
         return [*_marks(it), Piece(f" {flash}", style)], []
-    if asking:
+    if asking := asking or it.looking.reads_past:
         return [Piece(f" {asking}", "strong")], []
     pieces = _run_status(it) if it.looking.view == "run" else _board_status(it)
     told = sum(width(piece.text) for piece in pieces)
-    when = _when_due(it.store) if it.looking.view == "retries" else []
+    when = _when_due(it.store) if it.looking.view == "retries" else _walks(it)
     if when and told + sum(width(piece.text) for piece in when) <= it.cells:
         return pieces, when
     hint = _hint(it)
@@ -394,7 +395,17 @@ def _joined(parts: Iterable[Part]) -> list[Piece]:
     return [piece for text, style in parts for piece in (Piece(" · ", "dim"), Piece(text, style))]
 
 
+def _walks(it: Shown) -> list[Piece]:
+    """In the past of a run: the keys that walk there, and back to now."""
+    if it.looking.past is None:
+        return []
+    keys = {command.id: shown_key(command.keys) for command in it.commands}
+    return [Piece(f" {keys['earlier']} {keys['later']} walk · {keys['back']} now ", "strong")]
+
+
 def _run_status(it: Shown) -> list[Piece]:
+    if it.looking.past is not None:
+        return past_told(it.looking.past)
     run_id = it.looking.run_id or ""
     tree = it.store.trees.get(run_id)
     if tree is None:

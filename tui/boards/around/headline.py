@@ -16,11 +16,14 @@ WHOSE_CELLS = 40
 STUCK = frozenset({State.FAILED, State.PAUSED})
 
 
-def headline(store: Store, tree: Tree | None, cells: int) -> tuple[list[Piece], list[Piece]]:
-    """The pieces from the left on, which are cut where there is no room, and those at the right."""
+def headline(
+    store: Store, tree: Tree | None, cells: int, as_of_ms: float | None = None
+) -> tuple[list[Piece], list[Piece]]:
+    """The pieces from the left on, which are cut where there is no room, and those at the right.
+    `as_of_ms`: the moment that the run is shown at, if that is not now."""
     if tree is None:
         return [], []
-    run, now_ms = tree.run, store.time.now_ms()
+    run, now_ms = tree.run, store.time.now_ms() if as_of_ms is None else as_of_ms
     told, style = state_of(tree)
     pieces = [Piece(f" {run.workflow} {short_id(run.id)}  ", "strong"), Piece(told, style)]
     if since := since_text(tree, now_ms):
@@ -31,7 +34,7 @@ def headline(store: Store, tree: Tree | None, cells: int) -> tuple[list[Piece], 
         pieces.append(Piece(f"{step.label}: {why}", str(step.state)))
     whose = clip(f"{run.client} / {run.key}", min(WHOSE_CELLS, cells // 3), middle=True)
     right = [Piece(f"  {whose} ", "dim")]
-    if others := alike(store, tree):
+    if as_of_ms is None and (others := alike(store, tree)):
         right.append(Piece(f"· {others:,} like it ", "alarm"))
     return pieces, right
 

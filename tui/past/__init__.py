@@ -1,0 +1,1 @@
+"""What was: a run at each moment of its own time."""
