@@ -250,18 +250,18 @@ ROWS = (
     ),
     row(
         "tui.screen",
-        "engine.client.* tui.act.* tui.boards.* tui.data tui.keys tui.settings tui.text "
+        "engine.client.* tui.act.* tui.boards.* tui.data tui.past tui.keys tui.settings tui.text "
         "tui.screen.* anyio rich textual",
     ),
     row(
         "tui.start",
-        "engine.client.* tui.data tui.screen tui.settings anyio msgspec",
+        "engine.client.* tui.data tui.past tui.screen tui.settings anyio msgspec",
         without=CHANCE - {"random"},
     ),
     row("tui.once", "engine.client.* engine.wire tui.boards.* tui.data tui.keys tui.text msgspec"),
     row("tui.browser.guard", "msgspec"),
     row("tui.browser", "tui.browser.guard tui.settings tui.start aiohttp textual textual_serve"),
-    row("tui.command", "engine.cli engine.cli.show engine.client.* tui.* click"),
+    row("tui.command", "engine.cli engine.cli.show engine.client.* engine.core tui.* click"),
     row(
         "engine.cli.demo",
         "engine.core engine.client.* engine.cli.* engine.process engine.wire tui.start demo_app "

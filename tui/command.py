@@ -16,6 +16,7 @@ from engine.cli.exits import Refusal
 from engine.cli.options import TOKEN_FILE, actor_option, engine_option, token_file
 from engine.cli.show.lists import alarm_lines
 from engine.cli.show.text import echo_json, on_terminal, safe, unicode_terminal
+from engine.core.filter import duration_ms
 from tui.keys import BOARDS
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 INSTALL_SERVE = "`pip install '.[serve]'` in the checkout, or with the wheel's name before [serve]"
 SERVE_PORT = 8430
 ONCE_WIDTH = 100
+PROGRESS_EVERY = 10_000
 SERVE_PORT_HELP = f"With --serve; 0: any that is free. [default: {SERVE_PORT}]"
 
 
@@ -54,8 +56,9 @@ SERVE_PORT_HELP = f"With --serve; 0: any that is free. [default: {SERVE_PORT}]"
 )
 @click.option(
     "--replay",
-    type=click.Path(path_type=Path, exists=True, dir_okay=False),
-    help="Show a recording instead of an engine.",
+    metavar="FILE|TIME",
+    help="Show a recording instead of an engine; or what the engine had since TIME: 1h, 90m or"
+    " 1h30m before now, 03:12, 2026-11-23T03:12:00Z; 24h at most.",
 )
 @click.option("--speed", type=click.FloatRange(0.01, 1_000), default=1.0, help="Of the replay.")
 @click.option("--ascii", is_flag=True, help="Draw with ASCII alone.")
@@ -78,7 +81,7 @@ SERVE_PORT_HELP = f"With --serve; 0: any that is free. [default: {SERVE_PORT}]"
 @click.option("--allow-actions", is_flag=True, help="With --serve: keys that act do so.")
 @click.pass_context
 def tui(
-    ctx: click.Context, /, once: bool, as_json: bool, record: Path | None, replay: Path | None,
+    ctx: click.Context, /, once: bool, as_json: bool, record: Path | None, replay: str | None,
     speed: float, serve: bool, serve_port: int | None, allow_actions: bool, **given: Any,
 ) -> None:  # fmt: skip
     """The dashboard: runs, retries, what is stuck and why, live, and keys that act on them.
@@ -105,18 +108,54 @@ def tui(
     if not (serve or on_terminal()):
         raise click.UsageError("The dashboard needs a terminal; --once prints a board as text.")
     from tui.data.record import RecordingError
+    from tui.past.reading import PastError
     from tui.start import Start, run
 
-    _check(options)
-    kept, shown = (None if each is None else str(each.absolute()) for each in (record, replay))
-    start = Start(options, kept, shown, speed)
+    file, since_ms = _replayed(replay)
+    if since_ms is not None and serve:
+        raise click.UsageError("--replay of a time is for one dashboard: with --serve give a file.")
+    _check(options, is_past=since_ms is not None)
+    kept, shown = (None if each is None else str(each.absolute()) for each in (record, file))
+    start = Start(options, kept, shown, since_ms, speed)
     try:
-        code = _serve(start, serve_port) if serve else run(start)
+        code = _serve(start, serve_port) if serve else run(start, _tell_progress)
     except OSError as error:
         raise (click.UsageError if record is None else Refusal)(safe(error)) from error
+    except PastError as error:
+        raise Refusal(safe(error)) from error
     except (RecordingError, ValueError) as error:
         raise click.UsageError(safe(error)) from error
     sys.exit(code)
+
+
+def _replayed(text: str | None) -> tuple[Path | None, int | None]:
+    """The recording that is meant, or since when (milliseconds since the epoch) what the engine had
+    is. A file of that name goes before. Raises UsageError."""
+    from tui.data.clock import SystemClock
+    from tui.past.hour import LENGTH_MS_MAX
+    from tui.text.fmt import time_typed
+
+    if text is None or (path := Path(text)).is_file():
+        return (None if text is None else path), None
+    now_ms = SystemClock().wall() * 1000
+    ago_ms = duration_ms(text)
+    since = time_typed(text, now_ms) if ago_ms is None else now_ms - ago_ms
+    if since is None:
+        raise click.BadParameter(
+            f"{safe(text)} is no file that is there, and no time: 1h, 90m, 03:12 or"
+            " 2026-11-23T03:12:00Z",
+            param_hint="--replay",
+        )
+    if not 0 < now_ms - since <= LENGTH_MS_MAX:
+        told = "in the future" if now_ms <= since else "more than 24h ago, which is the most"
+        raise click.BadParameter(f"{safe(text)} is {told}", param_hint="--replay")
+    return None, round(since)
+
+
+def _tell_progress(events: int) -> None:
+    """While a past hour is read there is no screen yet."""
+    if events % PROGRESS_EVERY == 0:
+        click.echo(f"{events:,} events read", err=True)
 
 
 def _options(ctx: click.Context) -> Options:
@@ -191,14 +230,14 @@ def _token_file(
     return str((settings.parent / Path(named).expanduser()).absolute()) if named else ""
 
 
-def _check(options: Options) -> None:
+def _check(options: Options, *, is_past: bool = False) -> None:
     """Raises UsageError for what would only be found out on the screen."""
     from tui.act.columns import wanted_of
-    from tui.data.filter import fault
+    from tui.data.filter import FAULTS
     from tui.screen.themes import LIKE, NAMES
     from tui.text.link import RUN_ID_CHARACTERS, Place
 
-    if (wrong := fault(options.filter)) is not None:
+    if (wrong := FAULTS["past" if is_past else "filter"](options.filter)) is not None:
         raise click.UsageError(f"--filter: {safe(wrong.detail)}")
     try:
         wanted_of(options.columns)

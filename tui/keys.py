@@ -24,6 +24,7 @@ class Group(StrEnum):
     GO = "Go"
     MOVE = "Move"
     SHOW = "Show"
+    TIME = "In time"
     ACT = "Act on the engine"
     REST = "And"
 
@@ -74,11 +75,6 @@ COMMANDS: tuple[Command, ...] = (
             Group.MOVE, DETAIL),
     Command("previous-run", "left_square_bracket", "Previous run", "the run before",
             Group.MOVE, DETAIL),
-    Command("earlier", "comma", "Earlier", "the run as it was: a moment back in its own time",
-            Group.MOVE, DETAIL),
-    Command("later", "full_stop", "Later", "a moment on, and at the end now", Group.MOVE, DETAIL),
-    Command("at", "", "At", "the run as it was at a time of day: 03:12, 03:12:07.250", Group.MOVE,
-            DETAIL, argument="time"),
     Command("collapse", "h,left", "Collapse", "hide the steps below, or go to the one above",
             Group.MOVE, DETAIL),
     Command("expand", "l,right", "Expand", "show the steps below, and list folded ones",
@@ -96,7 +92,7 @@ COMMANDS: tuple[Command, ...] = (
             frozenset({"run", "causes"})),
     Command("dismissed", "m", "Dismissed", "list causes that were dismissed too, or no more",
             Group.SHOW, frozenset({"causes"})),
-    Command("every-event", "m", "Every event", "all that happens; again: acts, failures and ends",
+    Command("every-event", "m", "Every event", "all that happens; again: acts, failures, ends",
             Group.SHOW, frozenset({"events"}), footer=True),
     Command("chart", "t", "Chart", "show the chart, or the times of the attempts", Group.SHOW,
             DETAIL),
@@ -117,6 +113,16 @@ COMMANDS: tuple[Command, ...] = (
             MARKABLE),
     Command("mark-all", "a", "Mark all", "mark every row that was read", Group.SHOW, MARKABLE),
     Command("unmark", "u", "Clear marks", "take all marks away", Group.SHOW, MARKABLE),
+    Command("earlier", "comma", "Earlier", "the run as it was, a moment back in its time",
+            Group.TIME, DETAIL),
+    Command("later", "full_stop", "Later", "a moment on, and at the end now", Group.TIME, DETAIL),
+    Command("at", "", "At", "a run, or a recording, at a time: 03:12:07",
+            Group.TIME, argument="time"),
+    Command("wait", "w", "Wait", "a recording stands still, or goes on", Group.TIME),
+    Command("minute-back", "left_parenthesis", "A minute back", "in a recording", Group.TIME),
+    Command("minute-on", "right_parenthesis", "A minute on", "in a recording", Group.TIME),
+    Command("slower", "less_than_sign", "Slower", "a recording: half as fast", Group.TIME),
+    Command("faster", "greater_than_sign", "Faster", "a recording: twice as fast", Group.TIME),
     Command("retry", "R", "Retry now", "at once; of a failed run: open it again", Group.ACT,
             frozenset({"runs", "retries", "causes", "run"}), footer=True, writes=True),
     Command("pause", "P", "Pause", "no new attempt starts; again: resume", Group.ACT,
@@ -176,7 +182,8 @@ def shown_key(keys: str) -> str:
 _SHOWN = {
     "escape": "esc", "slash": "/", "colon": ":", "question_mark": "?",
     "right_square_bracket": "]", "left_square_bracket": "[", "pagedown": "PgDn", "pageup": "PgUp",
-    "comma": ",", "full_stop": ".",
+    "comma": ",", "full_stop": ".", "left_parenthesis": "(", "right_parenthesis": ")",
+    "less_than_sign": "<", "greater_than_sign": ">",
     "ctrl+d": "^d", "ctrl+u": "^u", "ctrl+q": "^q", "ctrl+p": "^p", "ctrl+z": "^z",
 }  # fmt: skip
 
@@ -184,6 +191,16 @@ _SHOWN = {
 def of_view(commands: Iterable[Command], view: str) -> Iterator[Command]:
     """The commands that a view knows, in order."""
     return (command for command in commands if view in command.views)
+
+
+def is_of_another(command: Command, view: str, commands: Iterable[Command]) -> bool:
+    """Whether in this view its keys are another command's, so that this one is not meant."""
+    if view in command.views:
+        return False
+    keys = {key for each in commands if each.id == command.id for key in each.keys.split(",")}
+    return any(
+        not keys.isdisjoint(filter(None, each.keys.split(","))) for each in of_view(commands, view)
+    )
 
 
 class BadKeys(ValueError):

@@ -1,4 +1,4 @@
-"""Starts the dashboard: on an engine, or on a recording."""
+"""Starts the dashboard: on an engine, or on a recording, which may be of its past hour."""
 
 from __future__ import annotations
 
@@ -23,6 +23,8 @@ from tui.data import record
 from tui.data.clock import SystemClock
 from tui.data.inputs import Input
 from tui.data.store import Store
+from tui.past.hour import Hour, read_hour
+from tui.past.player import PlayedClock, Player
 from tui.screen.app import Dashboard
 from tui.settings import Options
 
@@ -39,6 +41,8 @@ class Start(Struct, frozen=True):
     options: Options
     record: str | None = None
     replay: str | None = None
+    since_ms: int | None = None
+    """Show what the engine had since then, in place of a file (milliseconds since the epoch)."""
     speed: float = 1.0
 
     def word(self) -> str:
@@ -79,12 +83,20 @@ def client(options: Options) -> AsyncClient:
     return made
 
 
-def run(start: Start) -> int:
-    """Show the dashboard until it is left; returns the exit code.
+def run(start: Start, progress: Callable[[int], None] = lambda events: None) -> int:
+    """Show the dashboard until it is left; returns the exit code. `progress` is told how many
+    events were read, before there is a screen.
 
-    Raises RecordingError, OSError for files, ValueError for an address that is none.
+    Raises RecordingError, OSError for files, ValueError for an address that is none; of a past hour
+    PastError, AtomicError.
     """
     lines = checked(start)
+    if start.replay is not None:
+        return _shown(_of_player(start, Player(PlayedClock(SystemClock()), lines, start.speed)))
+    if start.since_ms is not None:
+        hour = anyio.run(_read, start, progress)
+        player = Player(PlayedClock(SystemClock()), hour.lines, start.speed, hour)
+        return _shown(_of_player(start, player))
     clock = SystemClock()
     store = Store(clock)
     with ExitStack() as stack:
@@ -93,15 +105,26 @@ def run(start: Start) -> int:
             file = stack.enter_context(record.create(Path(start.record)))
             recorder = record.Recorder(file, clock.monotonic(), round(clock.wall() * 1000))
             take = recorded(store, recorder, clock)
-        if start.replay is not None:
-            also = Replay(store, lines, start.speed).run
-            app = Dashboard(store, start.options, also=also)
-        else:
-            connects = partial(client, start.options)
-            app = Dashboard(store, start.options, connects=connects, take=take, chance=random)
-        gc.freeze()  # what was imported stays: to look through it again holds keys up by 60 ms
-        with _left_well(app):
-            app.run(mouse=start.options.mouse)
+        connects = partial(client, start.options)
+        app = Dashboard(store, start.options, connects=connects, take=take, chance=random)
+        return _shown(app)
+
+
+def _of_player(start: Start, player: Player) -> Dashboard:
+    return Dashboard(player.store, start.options, player=player)
+
+
+async def _read(start: Start, progress: Callable[[int], None]) -> Hour:
+    assert start.since_ms is not None
+    async with client(start.options) as asked:
+        return await read_hour(asked, start.since_ms, progress)
+
+
+def _shown(app: Dashboard) -> int:
+    """Until it is left."""
+    gc.freeze()  # what was imported stays: to look through it again holds keys up by 60 ms
+    with _left_well(app):
+        app.run(mouse=app.options.mouse)
     return app.return_code or 0
 
 
@@ -136,18 +159,3 @@ def recorded(
         store.apply(taken)
 
     return take
-
-
-class Replay:
-    """Gives a store what a recording has, when it came."""
-
-    def __init__(self, store: Store, lines: list[record.RecordedInput], speed: float) -> None:
-        self._store, self._lines, self._speed = store, lines, speed
-        self._began_s = store.clock.monotonic()
-
-    async def run(self) -> None:
-        """Until the recording ends."""
-        began = anyio.current_time()
-        for line in self._lines:
-            await anyio.sleep(max(0.0, began + line.at_s / self._speed - anyio.current_time()))
-            self._store.apply(record.played(line, self._began_s))

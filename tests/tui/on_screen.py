@@ -143,7 +143,8 @@ class World:
         tree = self.trees.get(request.url.path.rpartition("/")[2])
         if request.method == "GET" and tree is not None:
             return httpx.Response(200, content=msgspec.json.encode(tree))
-        if request.url.path.endswith("/response"):  # which the inspector asks for by itself
+        # which the inspector asks for by itself, and a key that only looks at what was
+        if request.url.path.endswith(("/response", "/status")):
             headers = {"content-type": "application/problem+json"}
             problem = {"type": "/problems/not-found", "detail": "No body."}
             return httpx.Response(404, content=json.dumps(problem).encode(), headers=headers)

@@ -308,6 +308,8 @@ def test_the_demonstration_opens_its_dashboard() -> None:
         terminal.until_shown("● live")
         terminal.until_shown("TRIES")
         terminal.type("5")
+        terminal.until_shown("acts, failures, ends")
+        terminal.type("m")
         terminal.until_shown("try 1 started")
         terminal.type("q")
         terminal.until_shown("Effects that the completed runs promised")

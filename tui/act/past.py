@@ -14,6 +14,7 @@ from tui.past.reading import PastError, happened_to
 from tui.text import fmt
 
 GROUP = "past"
+NO_TIME = "`{}` is no time: 03:12, 03:12:07 or 03:12:07.250"
 NOT_READ = "the run is not read yet"
 
 
@@ -34,10 +35,11 @@ def _walk(by: int) -> Does:
     return does
 
 
-def _at(stage: Stage, text: str) -> None:
+def go_to(stage: Stage, text: str) -> None:
+    """Show the open run as it was at a time of the day."""
     at_ms = fmt.time_typed(text, stage.store.time.now_ms(), stage.looking.zone)
     if at_ms is None:
-        stage.tell(f"`{text}` is no time: 03:12, 03:12:07 or 03:12:07.250", "alarm")
+        stage.tell(NO_TIME.format(text), "alarm")
     elif stage.looking.past is None:
         _begin(stage, at_ms)
     else:
@@ -125,4 +127,4 @@ def _show(stage: Stage, past: History, at_ms: float | None) -> None:
         _go(stage, past, at_ms)
 
 
-DOES: dict[str, Does] = {"earlier": _walk(-1), "later": _walk(1), "at": _at}
+DOES: dict[str, Does] = {"earlier": _walk(-1), "later": _walk(1)}

@@ -24,6 +24,8 @@ def _filter(stage: Stage, text: str) -> None:
 def filter_by(stage: Stage, text: str) -> None:
     """List other rows; what is wrong with the filter is said."""
     kind = KINDS.get(stage.looking.view, "filter")
+    if stage.player is not None and stage.player.hour is not None and kind == "filter":
+        kind = "past"
     if (fault := query.FAULTS[kind](text)) is not None:
         stage.tell(fault.detail, "alarm")
         return
@@ -83,6 +85,8 @@ def _turn_order(stage: Stage) -> None:
         stage.feed.show(looking.board)
     else:
         listing.turn()
+    if stage.player is not None:
+        stage.player.look(looking.board, looking.open_run_id)
     looking.turned(done=listing.total is not None)
     stage.redraw()
 

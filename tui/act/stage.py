@@ -17,6 +17,7 @@ from tui.data.feed import Feed
 from tui.data.model import Step
 from tui.data.store import Store
 from tui.data.tree import Tree
+from tui.past.player import Player
 from tui.settings import Options
 
 if TYPE_CHECKING:
@@ -96,6 +97,10 @@ class Stage(Protocol):
     @property
     def feed(self) -> Feed | None:
         """Reads what is looked at; None: nothing is read."""
+
+    @property
+    def player(self) -> Player | None:
+        """Plays a recording; None: an engine is shown."""
 
     def selection(self, view: str | None = None) -> Selection:
         """The rows of a view (of the one that is looked at), its cursor and its marks."""

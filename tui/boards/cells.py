@@ -14,8 +14,20 @@ from engine.shown import times
 from engine.wire import Failure, FailureKind, Reason
 from engine.wire import last_text as last_text
 from engine.wire import why_text as why_text
+from engine.wire.events import (
+    Accepted,
+    Acted,
+    AttemptEnded,
+    LateEnd,
+    PayloadSet,
+    ResultSet,
+    Retargeted,
+    RunMoved,
+    Started,
+)
 from tui.boards.held import holds_in_list, holds_over_row
 from tui.boards.looks import LOOKS, SHAPES, glyph
+from tui.data.fold import BY_PEOPLE
 from tui.data.holds import NOTHING_HELD, Holds
 from tui.data.model import (
     At,
@@ -26,6 +38,7 @@ from tui.data.model import (
     Step,
     short_id,
 )
+from tui.past.happened import EventRow
 from tui.text import fmt
 
 Part = tuple[str, str]
@@ -375,3 +388,89 @@ def cause_text(cause: Cause) -> str:
     if cause.state is State.FAILED:
         return last if last != "—" else "failed"
     return "paused" if last == "—" else f"paused after {last}"
+
+
+# -- events ----------------------------------------------------------------------------------------
+
+EVENTS = (
+    Column("at", "TIME", 12),
+    Column("what", "WHAT", 20),
+    Column("run", "RUN", 8, from_width=92),
+    Column("step", "WORKFLOW › STEP", 20, flex=2, most=40),
+    Column("more", "DETAIL", 16, flex=5, from_width=72, most=REASON_CELLS),
+)
+
+
+def event_cells(row: EventRow, name: str, seen: Seen) -> dict[str, Cell]:
+    """A row's cells; `name`: its workflow and step."""
+    words, style = event_words(row)
+    return {
+        "at": (fmt.time_of_day(row.event.at, seen.zone, millis=True), "dim"),
+        "what": (f"{glyph(row.state)} {words}", style),
+        "run": (short_id(row.event.run_id), "dim"),
+        "step": (name, "plain"),
+        "more": (event_more(row), "dim"),
+    }
+
+
+def event_words(row: EventRow) -> Part:
+    """What happened, in a few words."""
+    event = row.end or row.event
+    fact = event.fact
+    style = "strong" if isinstance(fact, BY_PEOPLE) else LOOKS[event.state].style
+    match fact:
+        case Accepted():
+            told = "submitted" if event.is_root else "step posted"
+        case Started():
+            told = f"{_try(fact)} started"
+        case AttemptEnded():
+            told = f"{_try(fact)} {_ENDED_AS.get(fact.counts_as or '', 'interrupted')}"
+        case LateEnd():
+            told = f"{_try(fact)} answered late"
+        case RunMoved():
+            told = f"run {event.state}"
+        case Acted():
+            told = fact.action or "acted"
+        case ResultSet():
+            told = "skipped" if fact.act == "skip" else "result set"
+        case _:
+            told = _EVENT_WORDS.get(fact.kind, fact.kind.replace("-", " "))
+    return told, style
+
+
+_EVENT_WORDS = {
+    "woken": "due now",
+    "retargeted": "moved",
+    "payload-differed": "other payload",
+    "cancel-asked": "to be cancelled",
+}
+"""Kinds that have another name here."""
+_ENDED_AS = {"success": "succeeded", "failure": "failed", "crash": "lost in a crash"}
+
+
+def _try(fact: Started | AttemptEnded | LateEnd) -> str:
+    return "try" if fact.number is None else f"try {fact.number}"
+
+
+def event_more(row: EventRow) -> str:
+    """What there is to tell beside it: a status, when the next attempt is, who acted."""
+    event, parts = row.event, list[str]()
+    if row.end is not None and isinstance(event.fact, AttemptEnded):
+        parts.append(_try(event.fact))  # which the words do not say
+    match event.fact:
+        case (
+            Acted(actor=actor, reason=reason)
+            | ResultSet(actor=actor, reason=reason)
+            | PayloadSet(actor=actor, reason=reason)
+        ):
+            parts.append(f"by {actor or '?'}")
+            parts += [f"“{reason}”"] if reason else []
+        case Retargeted(from_url=from_url, to_url=to_url):
+            parts.append(f"{from_url} → {to_url}")
+        case AttemptEnded() | LateEnd() as ended:
+            last = why_text(ended.http_status, ended.error, ended.excerpt)
+            parts += [last] if last != "—" else []
+            delay_ms = ended.delay_ms if isinstance(ended, AttemptEnded) else None
+            if event.state is State.BACKING_OFF and delay_ms is not None:
+                parts.append(f"again in {times.span(delay_ms)}")
+    return " · ".join(parts)

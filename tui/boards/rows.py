@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 
 from tui.boards import cells as boards
-from tui.boards import events, home, hosts, jobs, sorting, steptree
+from tui.boards import home, hosts, jobs, sorting, steptree
 from tui.boards.cells import Cell, Column, Seen
 from tui.boards.looking import Looking
 from tui.boards.looks import LOOKS, SHAPES, glyph
@@ -15,8 +15,9 @@ from tui.boards.presence import acts_lately
 from tui.boards.rest import Rest, median_text, rest_in_short, rest_name
 from tui.boards.said import hand_note, hand_sign
 from tui.boards.steptree import TreeLine
-from tui.data.model import Step
+from tui.data.model import Step, short_id
 from tui.data.store import Store
+from tui.past.happened import EventRow, EventRows, step_of, workflow_of
 from tui.text import fmt
 from tui.text.sanitize import width
 
@@ -41,7 +42,7 @@ GRIDS: dict[str, tuple[Column, ...]] = {
     "retries": boards.RETRIES,
     "causes": boards.CAUSES,
     "hosts": hosts.HOSTS,
-    "events": events.EVENTS,
+    "events": boards.EVENTS,
     "jobs": jobs.JOBS,
     "run": RUN,
 }
@@ -64,7 +65,7 @@ class BoardRows:
         self.seen = Seen(0.0)
         self._home: dict[str, dict[str, Cell]] | None = None
         self._lines = 0
-        self._events = events.EventRows(store)
+        self._events = EventRows(store, self._event_told)
         self.chart_head = ""
         self._chart_cells = 0
         self._span: steptree.Span | None = None
@@ -115,10 +116,25 @@ class BoardRows:
                 line = self.looking.lines.get(row_id)
                 return None if line is None else self._line_cells(line)
             case "events":
-                return self._events.cells(row_id, self.seen)
+                event = self._events.row(row_id)
+                if event is None:
+                    return None
+                return boards.event_cells(event, self._name(event), self.seen)
             case _:
                 row = self.row(view, row_id)
                 return None if row is None else CELLS[view](row, self.seen)
+
+    def _name(self, row: EventRow) -> str:
+        """Workflow and step of an event, as far as they are known."""
+        event, store = row.event, self._store
+        told = workflow_of(event, store) or f"run {short_id(event.run_id)}"
+        if event.is_root:
+            return told
+        return f"{told} {SHAPES.into} {step_of(event, store) or short_id(event.step_id)}"
+
+    def _event_told(self, row: EventRow) -> str:
+        words, more = boards.event_words(row)[0], boards.event_more(row)
+        return f"{words}\n{self._name(row)}\n{more}"
 
     def _at_home(self) -> dict[str, dict[str, Cell]]:
         """Its rows, made once for the moment that they are of."""

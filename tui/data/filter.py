@@ -15,7 +15,7 @@ from typing import NamedTuple
 from msgspec import Struct
 
 from engine.wire import ABOUT, IS_WORDS, BadFilter, Term, parse
-from tui.data.model import ENDED, State, Step
+from tui.data.model import ENDED, Run, State, Step
 from tui.data.store import Store
 
 SUGGESTIONS_MAX = 8
@@ -59,6 +59,8 @@ ABOUT_STEPS = ("is", "step", "host", "key", "try", "code", "error")
 """What a filter of the steps of one run can ask for, beside a part of what is seen of them."""
 ABOUT_EVENTS = ("is", "wf", "client", "key", "step", "host", "try", "code", "error")
 """The same of events."""
+ABOUT_PAST = (*ABOUT_EVENTS, "age")
+"""The same of the runs of a past hour, of which no engine is asked."""
 
 
 class Subject(NamedTuple):
@@ -73,6 +75,8 @@ class Subject(NamedTuple):
     host: str | None = None
     tries: int | None = None
     code: int | None = None
+    age_ms: float | None = None
+    dismissed: bool = False
     why: str = ""
     """What is told of why."""
     seen: str = ""
@@ -92,10 +96,16 @@ def events_fault(text: str) -> Fault | None:
     return _fault_about(text, ABOUT_EVENTS, "events")
 
 
+def past_fault(text: str) -> Fault | None:
+    """What is wrong with a filter of the runs of a past hour; None: nothing."""
+    return _fault_about(text, ABOUT_PAST, "a past hour")
+
+
 FAULTS: dict[str, Callable[[str], Fault | None]] = {
     "filter": fault,
     "steps": steps_fault,
     "events": events_fault,
+    "past": past_fault,
 }
 """By what is typed: what is wrong with it."""
 
@@ -106,7 +116,8 @@ def _fault_about(text: str, about: Sequence[str], what: str) -> Fault | None:
     for term in parse(text):
         if term.field not in ("text", *about):
             known = ", ".join(f"{name}:" for name in about)
-            told = f"`{term.field}:` is of runs. Of {what} there are {known}."
+            of = "asked of an engine" if about is ABOUT_PAST else "of runs"
+            told = f"`{term.field}:` is {of}. Of {what} there are {known}."
             return Fault(text.find(f"{term.field}:"), told)
     return None
 
@@ -122,6 +133,32 @@ def step_filter(text: str) -> Callable[[Step], bool] | None:
 def event_filter(text: str) -> Fits | None:
     """Whether what has happened is looked for; None: all of it is."""
     return None if is_empty(text) or events_fault(text) is not None else _fits_all(text)
+
+
+def run_filter(text: str) -> Callable[[Run, float], bool] | None:
+    """Whether a run of a past hour is looked for, at a time (ms); None: all are."""
+    if is_empty(text) or past_fault(text) is not None:
+        return None
+    fits = _fits_all(text)
+    return lambda run, now_ms: fits(_run_subject(run, now_ms))
+
+
+def _run_subject(run: Run, now_ms: float) -> Subject:
+    at, why = run.at, run.reason or run.at
+    return Subject(
+        run.state,
+        workflow=run.workflow,
+        client=run.client,
+        key=run.key,
+        step=None if at is None else at.name,
+        host=None if at is None else at.host,
+        tries=None if at is None else at.attempts,
+        code=None if why is None else why.http_status,
+        age_ms=now_ms - run.submitted_at,
+        dismissed=run.dismissed,
+        why="" if why is None else f"{why.excerpt or ''} {why.error or ''}",
+        seen="\n".join((run.workflow, run.key, run.client, run.id)),
+    )
 
 
 def _subject(step: Step) -> Subject:
@@ -152,7 +189,7 @@ def _fits(term: Term) -> Fits:
 
     match str(term.field):
         case "is":
-            return lambda it: _stands(it.state, wanted)
+            return lambda it: _stands(it, wanted)
         case "wf":
             return lambda it: is_like(it.workflow)
         case "client":
@@ -166,6 +203,9 @@ def _fits(term: Term) -> Fits:
         case "try":
             holds = {">": gt, "<": lt}.get(str(term.compare), eq)
             return lambda it: it.tries is not None and holds(it.tries, term.number)
+        case "age":
+            is_older = str(term.compare) == ">"
+            return lambda it: it.age_ms is not None and (it.age_ms > term.number) is is_older
         case "code":
             return lambda it: f"{it.code}".startswith(wanted.rstrip("x"))
         case "error":
@@ -174,14 +214,17 @@ def _fits(term: Term) -> Fits:
             return lambda it: wanted in f"{it.seen}\n{it.why}".lower()
 
 
-def _stands(state: State, word: str) -> bool:
+def _stands(it: Subject, word: str) -> bool:
+    state = it.state
     match word:
         case "live":
             return state not in ENDED
         case "ended":
             return state in ENDED
         case "stuck":
-            return state in (State.FAILED, State.PAUSED)
+            return state in (State.FAILED, State.PAUSED) and not it.dismissed
+        case "dismissed":
+            return it.dismissed
         case _:
             return state == word
 

@@ -73,16 +73,16 @@ def played(line: RecordedInput, began_s: float) -> Input:
         case RecordedEvent(id=id, kind=kind, members=members):
             return read_event(id, kind, msgspec.json.encode(members))
         case answer:
-            return _moved(answer, began_s)
+            return moved(answer, began_s)
 
 
 def _recorded(taken: Input, began_s: float) -> Answer | RecordedEvent:
     if isinstance(taken, Event):
         return RecordedEvent(taken.id, taken.kind, msgspec.json.decode(taken.raw))
-    return _moved(taken, -began_s)
+    return moved(taken, -began_s)
 
 
-def _moved(taken: Answer, by_s: float) -> Answer:
+def moved(taken: Answer, by_s: float) -> Answer:
     """The answer with its own monotonic times moved: another machine's begin anywhere."""
     if not isinstance(taken, StatusRead):
         return taken

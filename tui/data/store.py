@@ -145,6 +145,16 @@ class Store:
             return True
         return self.clock.monotonic() - self.link.last_heard > SILENCE_S_MAX
 
+    def begin_anew(self) -> None:
+        """Know nothing again: a recording is set back."""
+        self.__init__(self.clock)  # type: ignore[misc]
+        self.changes.counts = self.changes.link = True
+
+    def put_tree(self, tree: Tree) -> None:
+        """A run with its steps as they are now, which were folded elsewhere (`past/hour.py`)."""
+        self.trees[tree.run.id] = tree
+        self.changes.steps |= tree.steps.keys()
+
     def listing(self, name: str) -> Listing:
         """The listing of this name; an empty one at first."""
         return self.listings.setdefault(name, Listing())

@@ -113,7 +113,7 @@ class History:
             if event.fact.kind == "run-moved":
                 tree.run = run_after(tree.run, event)
             else:
-                _take(tree, event)
+                take(tree, event)
         moves = any(isinstance(event.fact, Retargeted) for event in events)
         for step_id in list(tree.steps if moves else before):
             step, moved = tree.steps.get(step_id), moved_to.get(step_id)
@@ -169,7 +169,7 @@ class Gathered:
         return lacks <= self._untold and self._state is self._known.state
 
 
-def _take(tree: Tree, event: Happening) -> None:
+def take(tree: Tree, event: Happening) -> None:
     """Fold an event. None is missing, so that no revisions have to be counted (`data/tree.py`)."""
     before = tree.steps.get(event.step_id)
     after = step_opened(event) if before is None else step_after(before, event)

@@ -42,13 +42,15 @@ def rfc3339(ms: float) -> str:
     return f"{at:%Y-%m-%dT%H:%M:%S}.{at.microsecond // 1000:03}Z"
 
 
-async def events_since(client: AsyncClient, since_ms: float) -> AsyncGenerator[Event, None]:
-    """What happened at a time (milliseconds since the epoch) and later, up to now, in its order.
+async def events_since(
+    client: AsyncClient, since_ms: float, last: str | None
+) -> AsyncGenerator[Event, None]:
+    """What happened at a time (milliseconds since the epoch) and later, up to the `last` event, as
+    a status said before (`sequence`), in its order.
 
     Raises PastError, where it is not all there or the engine does not know how to tell it;
     AtomicError.
     """
-    last = (await client.operate.status()).sequence
     begun = heard = False
     async with client.operate.events(since=rfc3339(since_ms)) as stream:
         async for event in stream:
@@ -94,7 +96,8 @@ async def happened_to(client: AsyncClient, known: Tree, progress: Progress) -> l
     """All that has happened to a run, in its order, as far as it is known. Raises PastError,
     AtomicError."""
     gathered, passed = Gathered(known), 0
-    async with aclosing(events_since(client, known.run.submitted_at)) as events:
+    last = (await client.operate.status()).sequence
+    async with aclosing(events_since(client, known.run.submitted_at, last)) as events:
         async for event in events:
             passed += 1
             if passed > EVENTS_PASSED_MAX:

@@ -18,12 +18,11 @@ from textual.binding import Binding, BindingType
 from textual.containers import Container
 from textual.widgets import ContentSwitcher, Input
 
-from tui.act import columns, export, move, open, past, show, sort
+from tui.act import columns, export, move, open, past, play, show, sort
 from tui.act.change.act import Acting
 from tui.act.copy import Copying
 from tui.act.outside import Outside
 from tui.act.stage import BodyPage, ComparePage, Page, Question, TypedLine
-from tui.boards.cells import Part
 from tui.boards.looking import GONE_INTO, Looking
 from tui.boards.looks import in_ascii
 from tui.boards.rows import GRIDS, BoardRows
@@ -32,7 +31,17 @@ from tui.data.feed import Feed
 from tui.data.inputs import Input as Taken
 from tui.data.inputs import LinkState
 from tui.data.store import Store
-from tui.keys import BY_ID, COMMANDS, LISTS, TYPED_BEHIND, Command, remapped, why_not_here
+from tui.keys import (
+    BY_ID,
+    COMMANDS,
+    LISTS,
+    TYPED_BEHIND,
+    Command,
+    is_of_another,
+    remapped,
+    why_not_here,
+)
+from tui.past.player import Player
 from tui.screen import themes
 from tui.screen.attention import Attention
 from tui.screen.dialogs import background
@@ -42,6 +51,7 @@ from tui.screen.dialogs.compare import CompareScreen
 from tui.screen.dialogs.palette import Offered, palette
 from tui.screen.dialogs.small import TooSmall, is_too_small
 from tui.screen.draw import ACROSS, DOWN, HEADED, Drawing
+from tui.screen.flash import Flash
 from tui.screen.follow import Following
 from tui.screen.prompt import Prompt
 from tui.screen.terminal import OnTerminal
@@ -50,7 +60,6 @@ from tui.screen.widgets.grid import Grid
 from tui.screen.widgets.lines import Lines
 from tui.screen.widgets.styled import COMPONENTS
 from tui.settings import Options
-from tui.text.sanitize import safe
 
 if TYPE_CHECKING:
     from engine.client import AsyncClient
@@ -59,7 +68,6 @@ FLUSH_S = 0.25
 TICK_S = 1.0
 SLOW_FLUSH_S, SLOW_TICK_S = 1.0, 5.0
 """With --slow-link."""
-FLASH_S = 5.0
 
 
 class Dashboard(OnTerminal):
@@ -95,10 +103,10 @@ class Dashboard(OnTerminal):
         take: Callable[[Taken], None] | None = None,
         chance: Callable[[], float] = lambda: 0.5,
         feed: bool = True,
-        also: Callable[[], Coroutine[Any, Any, None]] | None = None,
+        player: Player | None = None,
     ) -> None:
         """`connects` makes the client when the first picture has been drawn. Without one, or a
-        `feed`, what the store is given is shown: `also` may give it, beside the screen; a test."""
+        `feed`, what the store is given is shown: by a `player`, or a test."""
         super().__init__(ascii_only=options.ascii_only)
         self.store, self.options = store, options
         self.commands = remapped(options.keys)
@@ -106,7 +114,7 @@ class Dashboard(OnTerminal):
         self.following = Following(
             store, self, take or store.apply, chance, self._draw_soon, slow_link=options.slow_link
         )
-        self._connects, self._also = connects, also
+        self._connects, self.player = connects, player
         if client is not None and feed:
             self.following.follow(client)
         elif client is not None:
@@ -117,8 +125,7 @@ class Dashboard(OnTerminal):
             wanted=columns.wanted_of(options.columns),
             is_recording=client is None and connects is None,
         )
-        self._told: Part = ("", "plain")
-        self._told_until = float("-inf")
+        self.flash = Flash(store.clock if player is None else player.clock.real)
         self._then: Callable[[str], None] = lambda text: None
         """What is done with the line that is typed at the foot."""
         self.rows = BoardRows(store, self.looking)
@@ -166,8 +173,8 @@ class Dashboard(OnTerminal):
         if self._connects is not None:
             connecting = self.following.connect(self._connects, self.looking)
             self.call_after_refresh(self.run_worker, connecting, group="feed")
-        if self._also is not None:
-            self.run_worker(self._also(), group="replay", exit_on_error=True)
+        if self.player is not None:
+            self.run_worker(self.player.run(), group="replay", exit_on_error=True)
 
     @property
     def client(self) -> AsyncClient | None:
@@ -223,7 +230,7 @@ class Dashboard(OnTerminal):
         """Bring the view up to date. Without `ids` only what moves with time."""
         if self.is_running and self.query("#top"):
             self.drawing.draw(self.grid(), ids=ids)
-            self.drawing.draw_bars(self.selection(), self.flash_now)
+            self.drawing.draw_bars(self.selection(), self.flash.now)
             self.draw_foot()
 
     @on(Prompt.Edited)
@@ -246,15 +253,9 @@ class Dashboard(OnTerminal):
         elif is_covered and not is_too_small(event.size):
             self.pop_screen()
 
-    @property
-    def flash_now(self) -> Part:
-        """The message shown for a moment, and its style; empty when the moment has passed."""
-        return ("", "plain") if self.store.clock.monotonic() > self._told_until else self._told
-
     def tell(self, text: str, style: str = "strong") -> None:
         """Tell something at the foot, for a moment. An empty text ends what was told before."""
-        self._told = (safe(text), style)
-        self._told_until = self.store.clock.monotonic() + FLASH_S
+        self.flash.tell(text, style)
         self.redraw(ids=False)
 
     def refused(self, error: Exception) -> None:
@@ -274,7 +275,7 @@ class Dashboard(OnTerminal):
         """Go to a view, as `looking` has it."""
         looking = self.looking
         looking.go(view)
-        self._told_until = float("-inf")
+        self.flash.end()
         grid = self.grid()
         grid.selection.look_anew()
         self.query_one("#jobs").display = view == "jobs"
@@ -287,6 +288,8 @@ class Dashboard(OnTerminal):
             self.feed.open(looking.open_run_id)
             if view in LISTS:
                 self.feed.show(looking.board)
+        if self.player is not None:
+            self.player.look(looking.board, looking.open_run_id)
         grid.focus()
         self.acting.asking.went_on()
         self.redraw()
@@ -331,7 +334,7 @@ class Dashboard(OnTerminal):
         """Keep the inspector on the cursor's step; say when the cursor's row has gone."""
         if message.lost and self._is_shown(message.grid) and not self.looking.following:
             told = sort.row_lost(self)
-            if not self.flash_now[0]:  # else it is the answer to what was just done
+            if not self.flash.now[0]:  # else it is the answer to what was just done
                 self.tell(told, "alarm")
         if self._is_shown(message.grid):  # the place in the list, the keys that fit the row
             self.redraw(ids=False)
@@ -371,6 +374,8 @@ class Dashboard(OnTerminal):
         if len(self.screen_stack) > 1:
             return False
         command = BY_ID[str(parameters[0])]
+        if is_of_another(command, self.looking.view, self.commands):
+            return False
         is_typed = isinstance(self.focused, Input)
         return not is_typed or command.id in ("back", "quit", "suspend")
 
@@ -385,8 +390,8 @@ class Dashboard(OnTerminal):
             told = why_not_here(command, self.looking.view)
             self.tell(f"{command.label}: {told}", "alarm")
             return
-        if self._told[1] == "alarm" and not self.prompt.kind:  # which hides it
-            self._told_until = float("-inf")  # what was wrong is answered by another command
+        if not self.prompt.kind:  # which hides it
+            self.flash.end(alarm=True)  # what was wrong is answered by another command
         if name in move.STEPS and isinstance(self.focused, Lines):
             self.focused.scroll_lines(move.STEPS[name](self.selection().rows_seen))
         else:
@@ -457,6 +462,7 @@ DOES: dict[str, Callable[[Dashboard, str], None]] = {
     **sort.DOES,
     **open.DOES,
     **past.DOES,
+    **play.DOES,
     **{command.id: _acts(command) for command in COMMANDS if command.writes},
     "menu": lambda app, _: app.acting.ask_menu(),
     "copy": lambda app, _: app.copying.ask(),

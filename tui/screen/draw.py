@@ -14,7 +14,7 @@ from tui.boards.around import bars
 from tui.boards.around.bars import Shown
 from tui.boards.around.headline import headline
 from tui.boards.around.notices import Viewed, notice
-from tui.boards.around.past import badge
+from tui.boards.around.past import badge, played_text
 from tui.boards.cells import Cell, Column, Part, Piece, wanted_columns
 from tui.boards.held import holds_on
 from tui.boards.home import verdict
@@ -198,7 +198,8 @@ class Drawing:
         """What is to be known of this dashboard all the time."""
         stage, badge = self._stage, self._stage.options.badge
         reads = stage.options.read_only or why_not_act(stage.store.status)
-        told = (("RECORDING", stage.looking.is_recording), ("READ ONLY", reads))
+        played = "RECORDING" if stage.player is None else played_text(stage.player, stage.store)
+        told = ((played, stage.looking.is_recording), ("READ ONLY", reads))
         return [*([badge] if badge else []), *(text for text, holds in told if holds)]
 
     def _shown(self, rows: Selection) -> Shown:

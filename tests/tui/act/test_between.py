@@ -112,10 +112,10 @@ async def test_an_action_beside_another_is_not_lost_in_silence(world: World) -> 
     app.start(doing.act_and_tell(Action.PAUSE, target), "acting")
     app.start(doing.act_and_tell(Action.PAUSE, target), "acting")
     await world.pilot.pause()
-    assert app.flash_now[0] == ""
+    assert app.flash.now[0] == ""
     app.start(doing.act_and_tell(Action.CANCEL, target), "acting")
     await world.pilot.pause()
-    assert app.flash_now[0].startswith("cancel: order 00000001: pause is under way")
+    assert app.flash.now[0].startswith("cancel: order 00000001: pause is under way")
     posted.set()
     line_with(await world.press(), "paused: order")
 

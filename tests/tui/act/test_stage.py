@@ -18,6 +18,7 @@ from tui.boards.selection import Selection
 from tui.data.feed import Feed
 from tui.data.store import Store
 from tui.keys import BY_ID
+from tui.past.player import Player
 from tui.settings import Options
 
 DOES = {**show.DOES, **move.DOES, **sort.DOES, **open.DOES}
@@ -31,6 +32,7 @@ class OnPaper(Struct):
     options: Options = field(default_factory=lambda: Options(url="http://engine.test"))
     client: AsyncClient | None = None
     feed: Feed | None = None
+    player: Player | None = None
     rows: dict[str, Selection] = field(default_factory=dict)
     told: list[str] = field(default_factory=list)
     over: list[object] = field(default_factory=list)

@@ -261,6 +261,6 @@ async def test_a_key_is_not_for_a_row_that_is_not_seen(world: World) -> None:
 async def test_a_key_of_another_board_says_so(world: World) -> None:
     """It is not dead; and what was wrong is no longer told when something else was done."""
     await world.lists(run_row(1))
-    told = "Filter: that is for Runs, Retries and the steps of a run, not for Stuck"
+    told = "Filter: that is for Runs, Retries, Events and the steps of a run, not for Stuck"
     line_with(await world.press("3", "slash"), told)
     assert "that is for" not in "\n".join(await world.press("1"))

@@ -24,17 +24,18 @@ from tui.boards.cells import (
     Column,
     Seen,
     age_cell,
+    event_cells,
     last_text,
     layout,
     next_cell,
     text_of,
     tries_cell,
 )
-from tui.boards.events import EventRow, event_cells
 from tui.boards.looks import STYLES, in_ascii
 from tui.boards.rows import GRIDS, BoardRows
 from tui.data.inputs import LinkMoved, LinkState
 from tui.data.model import At, State
+from tui.past.happened import EventRow
 from tui.text.sanitize import fit
 
 BOARDS = ("home", "runs", "retries", "causes", "hosts", "events", "jobs")

@@ -19,14 +19,14 @@ from tests.tui.support import (
     tree_read,
 )
 from tui.act.open import open_run
-from tui.boards.cells import Seen, text_of
-from tui.boards.events import EventRow, event_more, event_words
+from tui.boards.cells import Seen, event_more, event_words, text_of
 from tui.boards.looks import in_ascii
 from tui.boards.rows import GRIDS, BoardRows
 from tui.boards.run.bodies import answer_name
 from tui.boards.run.detail import inspector
 from tui.data.model import SET_BY_HAND, Step
 from tui.data.store import Store
+from tui.past.happened import EventRow
 
 CHARGE = f"{RUN}-charge"
 FAILED = attempt_row(1, "failure", 0, 1_000, http_status=402, error="http-status")

@@ -10,13 +10,13 @@ import pytest
 from tests.tui.on_screen import World, line_with, on_screen, run_row
 from tests.tui.scene import scene
 from tests.tui.support import RUN, event, head_text, row_text, store_at
-from tui.boards import events
-from tui.boards.cells import Seen, layout, text_of
-from tui.boards.events import EVENTS, EventRows
+from tui.boards.cells import EVENTS, Cell, layout, text_of
+from tui.boards.rows import BoardRows
 from tui.data import store as kept
 from tui.data.filter import event_filter, events_fault
 from tui.data.model import short_id
 from tui.data.store import Store
+from tui.past import happened
 
 SHIP = f"{RUN}-ship"
 SPEC = {"name": "ship", "workflow": "order", "url": "http://acme.test/ship", "key": "ord-1"}
@@ -45,10 +45,27 @@ def told(store: Store, *happened: tuple[str, str, str, int, dict[str, Any]]) -> 
     return store
 
 
+class Board:
+    """The board of events."""
+
+    def __init__(self, store: Store) -> None:
+        self._rows = BoardRows(store)
+
+    def ids(self, q: str, *, every: bool) -> list[str]:
+        """Its rows, the newest first."""
+        looking = self._rows.looking
+        looking.filters["events"], looking.every_event = q, every
+        return self._rows.ids("events")
+
+    def cells(self, row_id: str) -> dict[str, Cell] | None:
+        """What stands on a row."""
+        return self._rows.cells("events", row_id)
+
+
 def rows(store: Store, q: str = "", *, every: bool = False) -> list[str]:
     """What and DETAIL of each row, the newest first."""
-    board = EventRows(store)
-    found = [board.cells(id, Seen(0.0)) for id in board.ids(q, every=every)]
+    board = Board(store)
+    found = [board.cells(id) for id in board.ids(q, every=every)]
     return [f"{text_of(c['what'])} {text_of(c['more'])}".strip() for c in found if c is not None]
 
 
@@ -79,15 +96,23 @@ def test_an_act_says_what_came_of_it_in_its_own_row() -> None:
 def test_a_failure_and_what_it_means_for_the_run_are_one_row() -> None:
     """With the reason; the row is the step's, and it keeps its place when the run's end comes."""
     store = told(store_at(), ("attempt-ended", "failed", RUN, 5, FAILED | {"number": 3}))
-    board = EventRows(store)
+    board = Board(store)
     before = board.ids("", every=False)
     assert rows(store) == ["✗ try 3 failed 402 declined"]
     told(store, ("run-moved", "failed", RUN, 5, {"before": "running"}))
     assert rows(store) == ["✗ run failed try 3 · 402 declined"]
     assert board.ids("", every=False) == before
-    cells = board.cells(before[0], Seen(0.0))
+    cells = board.cells(before[0])
     assert cells is not None
     assert text_of(cells["what"]) == "✗ run failed"
+
+
+def test_a_run_ends_by_its_failure_also_where_others_are_told_of_between() -> None:
+    """A busy engine tells of several changes at once."""
+    store = told(store_at(), ("attempt-ended", "failed", RUN, 5, FAILED | {"number": 3}))
+    other = ("attempt-ended", "failed", SHIP, 5, FAILED | {"number": 1, "runId": "other"})
+    told(store, other, ("run-moved", "failed", RUN, 5, {"before": "running"}))
+    assert rows(store) == ["✗ try 1 failed 402 declined", "✗ run failed try 3 · 402 declined"]
 
 
 def test_nothing_that_failed_is_left_out() -> None:
@@ -138,19 +163,19 @@ def test_rows_are_the_same_however_events_come(every: bool) -> None:
     store = told(store_at(), *happened)
     for _ in range(20):
         again, left = store_at(), list(happened)
-        board = EventRows(again)
+        board = Board(again)
         while left:
             piece = random.randint(1, 9)
             told(again, *left[:piece])
             del left[:piece]
             board.ids("", every=every)
-        assert board.ids("", every=every) == EventRows(store).ids("", every=every)
+        assert board.ids("", every=every) == Board(store).ids("", every=every)
 
 
 # -- the filter ------------------------------------------------------------------------------------
 
 
-POSTED = [
+POSTED: list[tuple[str, str, str, int, dict[str, Any]]] = [
     ("accepted", "pending", RUN, 0, {"client": "shop", "spec": SPEC | {"name": "index"}}),
     ("accepted", "pending", SHIP, 1, {"parentId": RUN, "spec": SPEC}),
     ("attempt-ended", "backing-off", SHIP, 5, FAILED | {"number": 1}),
@@ -196,9 +221,9 @@ def test_what_an_event_has_not_is_said() -> None:
 
 def test_so_many_rows(monkeypatch: pytest.MonkeyPatch) -> None:
     """At the limit all, beyond it the newest."""
-    monkeypatch.setattr(events, "EVENTS_SHOWN_MAX", 3)
+    monkeypatch.setattr(happened, "EVENTS_SHOWN_MAX", 3)
     store = told(store_at(), *[("run-moved", "completed", RUN, at, {}) for at in range(3)])
-    board = EventRows(store)
+    board = Board(store)
     assert board.ids("", every=False) == ["f-3", "f-2", "f-1"]
     told(store, ENDED)
     assert board.ids("", every=False) == ["f-4", "f-3", "f-2"]
@@ -232,8 +257,8 @@ def test_the_detail_stands_near_the_step() -> None:
         "STEP",
         "DETAIL",
     ]
-    board = EventRows(scene())
-    line = row_text(EVENTS, board.cells(board.ids("", every=False)[0], Seen(0.0)) or {}, 217)
+    board = Board(scene())
+    line = row_text(EVENTS, board.cells(board.ids("", every=False)[0]) or {}, 217)
     assert "order.fulfil › ship" in line
 
 
@@ -254,7 +279,7 @@ async def test_the_board_says_that_it_shows_a_choice(world: World) -> None:
     assert line_with(shown, "acts, failures, ends · m shows all · 3 of 5 · following")
     assert "m Every event" in shown[-1]
     every = await world.press("m")
-    assert line_with(every, "every event · m shows acts, failures, ends · 5 of 5")
+    assert line_with(every, "every event · m shows a choice · 5 of 5")
     assert line_with(every, "step posted")
     assert not any("step posted" in line for line in await world.press("m"))
 
@@ -295,3 +320,13 @@ async def test_enter_opens_the_step_that_failed(world: World) -> None:
     assert line_with(await world.press("5"), "run failed")
     await world.press("enter")
     assert (world.app.looking.run_id, world.app.looking.opened_at) == (run.id, f"{run.id}-x")
+
+
+@on_screen()
+async def test_one_key_shows_more_on_two_boards(world: World) -> None:
+    """What `m` lists is the board's: all events here, dismissed causes there."""
+    happens(world)
+    await world.press("5", "m")
+    assert (world.app.looking.every_event, world.app.looking.with_dismissed) == (True, False)
+    await world.press("3", "m")
+    assert (world.app.looking.every_event, world.app.looking.with_dismissed) == (True, True)

@@ -16,11 +16,11 @@ from tests.tui.support import run_row as listed
 from tests.tui.support import step_at as stands
 from tests.tui.support import step_row as step
 from tui.act.open import open_run
-from tui.boards.cells import Seen, cause_text, reason_cell, why_text
-from tui.boards.events import EventRow, event_more
+from tui.boards.cells import Seen, cause_text, event_more, reason_cell, why_text
 from tui.data.inputs import CausesRead, LinkState
 from tui.data.model import Run, cause_of, run_of
 from tui.data.tree import at_fault
+from tui.past.happened import EventRow
 
 DECLINED = "card_declined: insufficient funds"
 REFUSED = "no connection: connection refused (errno 111, ECONNREFUSED)"

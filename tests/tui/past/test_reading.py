@@ -6,82 +6,31 @@ from collections.abc import Callable
 from typing import Any
 
 import httpx
-import msgspec
 import pytest
 import trio
 
-from engine.client import AsyncClient, Reposts, Unreachable
+from engine.client import Unreachable
 from tests.tui.engine_stand_in import StandIn
-from tests.tui.past.test_history import HAPPENED, MOMENTS, known
-from tests.tui.support import NOW, RUN, event
+from tests.tui.past.support import (
+    HAPPENED,
+    MOMENTS,
+    OTHERS,
+    Telling,
+    asking,
+    known,
+    no_progress,
+    telling,
+)
+from tests.tui.support import NOW, RUN
 from tui.past import reading
 from tui.past.history import History
 from tui.past.reading import PastError, events_since, happened_to
 
-OTHERS = "01kaq3x0c4gq2mfzx8v7h5eother"
-
-
-class Telling(StandIn):
-    """An engine that has recorded some events, each with the id of its place."""
-
-    def __init__(self, *, knows_times: bool = True, last: str = "") -> None:
-        super().__init__()
-        self.recorded: list[tuple[str, str, bytes]] = []
-        self.knows_times = knows_times
-        self.was_removed = False
-        self.answers["status"] = lambda _: self._status(last)
-
-    def _status(self, last: str) -> dict[str, Any]:
-        return {"instance": "a", "sequence": last or f"f-{len(self.recorded)}"}
-
-    def records(self, kind: str, rev: int, status: str, step: str, at: int, **more: Any) -> None:
-        """One more."""
-        read = event(kind, rev, status, step, seq=len(self.recorded) + 1, at=at, **more)
-        self.recorded.append((read.id, read.kind, bytes(read.raw)))
-
-    async def __call__(self, request: httpx.Request) -> httpx.Response:
-        if request.url.path.endswith("/events") and request.url.params["since"] == reading.NO_TIME:
-            problem = {"type": "/problems/invalid-request", "detail": "no time"}
-            if self.knows_times:
-                kind = {"content-type": "application/problem+json"}
-                return httpx.Response(400, content=msgspec.json.encode(problem), headers=kind)
-        return await super().__call__(request)
-
-    def _events(self) -> httpx.Response:
-        answer = super()._events()
-        at = 0 if self.knows_times else len(self.recorded)
-        assert self.stream is not None
-        self.stream.give.close()  # a heartbeat of another place was said
-        self.stream.give, self.stream._take = trio.open_memory_channel[bytes | Exception](10_000)
-        if self.was_removed:
-            self.say("reset", id=f"f-{len(self.recorded)}", reason="gone")
-        self.say("heartbeat", id=f"f-{at}", sequence=f"f-{at}")
-        for id, kind, raw in self.recorded[at:]:
-            self.say_raw(f"event: {kind}\nid: {id}\ndata: {raw.decode()}\n\n")
-        return answer
-
-
-def telling(**how: Any) -> Telling:
-    """One on which a run was posted, failed once, and completed."""
-    engine = Telling(**how)
-    for kind, rev, status, step, at, members in HAPPENED:
-        engine.records(kind, rev, status, step, at, **members)
-        engine.records("started", 9, "running", OTHERS, at, runId=OTHERS, number=1)
-    return engine
-
-
-def asking(engine: StandIn) -> AsyncClient:
-    """Who asks it."""
-    http = httpx.AsyncClient(transport=httpx.MockTransport(engine))
-    return AsyncClient("http://engine", http=http, reposts=Reposts(count=0))
-
 
 async def all_since(engine: StandIn) -> list[str]:
-    return [each.id async for each in events_since(asking(engine), NOW)]
-
-
-def no_progress(events: int) -> None:
-    """Nobody looks."""
+    client = asking(engine)
+    last = (await client.operate.status()).sequence
+    return [each.id async for each in events_since(client, NOW, last)]
 
 
 async def test_up_to_the_last_event_of_when_it_was_asked() -> None:

@@ -6,7 +6,7 @@ import asyncio
 import json
 
 from tests.tui.on_screen import World, line_with, on_screen
-from tests.tui.past.test_history import HAPPENED
+from tests.tui.past.support import HAPPENED
 from tests.tui.support import RUN, event, run_row, step_row
 from tui.data.model import State
 

@@ -239,7 +239,8 @@ async def test_events_are_counted_honestly(world: World) -> None:
     for _ in range(1_005):
         world.event("step", "started", run.id, run.id, status="running", rev=1)
     world.store.events_seen += 11_896
-    line_with(await world.press("5"), "12,901 seen · 1,000 shown · 11,896 dropped")
+    shown = await world.press("5", "m")
+    assert line_with(shown, "every event · m shows a choice · 1,000 of 12,901 · 11,896 dropped")
 
 
 @on_screen()
@@ -252,7 +253,7 @@ async def test_filter_with_a_mistake_is_told_and_changes_nothing(world: World) -
     await world.press("enter")
     assert world.app.looking.filters["runs"] == "is:live"
     assert prompt.value == "is:nonsense"  # type: ignore[attr-defined]
-    assert world.app.flash_now[0].startswith("`is:nonsense` is none of")
+    assert world.app.flash.now[0].startswith("`is:nonsense` is none of")
 
 
 @on_screen()
@@ -313,7 +314,7 @@ def test_utc_turns_every_time_of_the_day(monkeypatch: pytest.MonkeyPatch) -> Non
         for turn, hour in enumerate((19, 14, 19)):
             if turn:
                 await world.press("colon", "u", "t", "c", "enter")
-            lines = await world.press("5")
+            lines = await world.press("5", *("m" * (not turn)))
             assert f"engine restarted {hour}:13:20" in lines[0]
             line_with(lines, f"{hour}:13:20.000")
             open_run(world.app, run.id)

@@ -60,7 +60,7 @@ async def test_events_name_their_steps(world: World) -> None:
     world.event("attempt", "started", run.id, run.at.step_id, status="running", rev=3, number=2)
     world.event("step", "paused", run.id, f"{run.id}-0123456789abcdef", status="paused", rev=2)
     world.event("run", "run-moved", "01K-unknown", "01K-unknown", status="failed", rev=9)
-    told = [" ".join(line.split()[2:]) for line in (await world.press("5"))[3:6]]
+    told = [" ".join(line.split()[2:]) for line in (await world.press("5", "m"))[3:6]]
     assert told == [
         "run failed run unknown",
         "paused order › 89abcdef",

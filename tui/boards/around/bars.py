@@ -344,7 +344,7 @@ def _of_events(it: Shown) -> list[Piece]:
     """Which of the events are shown, how all of them are, and how many there were."""
     store, every = it.store, it.looking.every_event
     key = next(shown_key(c.keys) for c in it.commands if c.id == "every-event")
-    which, other = ("every event", CHOICE) if every else (CHOICE, "all")
+    which, other = ("every event", "a choice") if every else (CHOICE, "all")
     more = f" · {key} shows {other}" if key else ""
     told = f" · {len(it.rows.ids):,} of {fmt.count(store.events_seen)}"
     if every and store.events_dropped:
@@ -405,7 +405,8 @@ def _walks(it: Shown) -> list[Piece]:
 
 def _run_status(it: Shown) -> list[Piece]:
     if it.looking.past is not None:
-        return past_told(it.looking.past)
+        keys = sum(width(piece.text) for piece in _walks(it))
+        return past_told(it.looking.past, it.cells - keys)
     run_id = it.looking.run_id or ""
     tree = it.store.trees.get(run_id)
     if tree is None:
