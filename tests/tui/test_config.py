@@ -119,7 +119,7 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[Options]:
     """With what dashboards are started, which are none."""
     seen: list[Options] = []
 
-    def run(start: Start) -> int:
+    def run(start: Start, *_: object) -> int:
         seen.append(start.options)
         return 0
 

@@ -20,7 +20,15 @@ from msgspec.structs import replace
 
 from engine.client import ProblemError
 from engine.wire import AttemptRow, RunPage, RunRow, Status, StepAt, StepRow
-from engine.wire.events import Accepted, Acted, Event, RunMoved, Stamped
+from engine.wire.events import (
+    Accepted,
+    Acted,
+    AttemptEnded,
+    Event,
+    RunMoved,
+    Stamped,
+    Started,
+)
 from engine.wire.status import Rates, RunCounts
 from tui.data.feed import Board
 from tui.data.filter import run_filter
@@ -304,7 +312,8 @@ class _Counting:
             {str(state): counts.get(state, 0) - moved[state] for state in State}
         )
         self.stuck = stuck - stuck_since
-        self._ended: list[float] = []
+        self._lately: list[tuple[float, str]] = []
+        """What the rates are of, and when it was."""
 
     def _change(self, event: Event) -> tuple[dict[str, int], int]:
         """What an event adds to the counts, and to those that need a person."""
@@ -327,13 +336,14 @@ class _Counting:
         change, more = self._change(event)
         self.counts.update(change)
         self.stuck += more
-        if isinstance(event.data, RunMoved) and event.data.status in ENDED:
-            self._ended.append(at_s)
+        if (rate := _rate_of(event.data)) is not None:
+            self._lately.append((at_s, rate))
         return bool(change or more)
 
     def told(self, at_s: float) -> StatusRead:
         """The status at that time."""
-        self._ended = [each for each in self._ended if each > at_s - STATUS_EVERY_S]
+        self._lately = [each for each in self._lately if each[0] > at_s - STATUS_EVERY_S]
+        per_s = Counter(rate for _, rate in self._lately)
         counts = {
             str(state): max(0, self.counts[state]) for state in State if state is not State.UNKNOWN
         }
@@ -341,10 +351,28 @@ class _Counting:
             instance=self._instance,
             server_time=rfc3339(self._since_ms + at_s * 1000),
             counts=msgspec.convert(counts, RunCounts),
-            rates=Rates(finished_per_s=len(self._ended) / STATUS_EVERY_S),
+            rates=Rates(**{rate: per_s[rate] / STATUS_EVERY_S for rate in RATES}),
             stuck_count=max(0, self.stuck),
         )
         return StatusRead(status, at_s, at_s)
+
+
+RATES = ("runs_per_s", "finished_per_s", "steps_per_s", "attempts_per_s", "failures_per_s")
+
+
+def _rate_of(fact: object) -> str | None:
+    """In which rate an event counts."""
+    match fact:
+        case RunMoved(status=status) if status in ENDED:
+            return "finished_per_s"
+        case Accepted(run_id=run_id, step_id=step_id):
+            return "runs_per_s" if run_id == step_id else "steps_per_s"
+        case Started():
+            return "attempts_per_s"
+        case AttemptEnded(counts_as="failure"):
+            return "failures_per_s"
+        case _:
+            return None
 
 
 def _lines(past: _Past, counting: _Counting, now_ms: int) -> Iterator[Line]:

@@ -128,7 +128,7 @@ def test_a_past_hour_on_the_screen() -> None:
     async def run() -> None:
         clock = FakeClock(wall=NOW / 1000 + 3_600)
         player = Player(PlayedClock(clock), hour.lines, 1.0, hour)
-        options = Options(url="http://engine.test", filter="is:live")
+        options = Options(url="http://engine.test", filter="is:live", board="runs")
         app = Dashboard(player.store, options, player=player)
         async with app.run_test(size=(120, 24)) as pilot:
             it = Shown(app, clock, pilot)
