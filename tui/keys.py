@@ -163,7 +163,10 @@ COMMANDS: tuple[Command, ...] = (
     Command("up-or-quit", "q", "Quit", "up, or out", Group.REST, footer=True),
     Command("quit", "ctrl+q", "Quit", "leave the dashboard", Group.REST),
 )  # fmt: skip
-CAME_LATER = frozenset({"home", "hold", "note", "columns", "dismissed"})
+CAME_LATER = frozenset({
+    "home", "hold", "note", "columns", "dismissed", "every-event", "earlier", "later", "wait",
+    "minute-back", "minute-on", "slower", "faster",
+})  # fmt: skip
 """Their keys were free once: who has given one of them to something else keeps that."""
 TYPED_BEHIND = frozenset({"filter", "command"})
 """They open the line at the foot: what is typed behind them goes there."""

@@ -103,6 +103,9 @@ def test_where_it_is_looked_for() -> None:
     [
         ("[keys]\nnext-problem = '0'", "home", ""),
         ("[keys]\nretry = 'H'", "hold", ""),
+        ("[keys]\nnext-problem = 'w'", "wait", ""),
+        ("[keys]\nnext-problem = 'full_stop'", "later", ""),
+        ("[keys]\nnext-problem = 'm'", "every-event", ""),
         ("[keys]\nhome = 'f2'", "home", "f2"),
         ("", "home", "0"),
     ],

@@ -36,7 +36,7 @@ DEMO_SEED = 23
     "--kill-engine",
     metavar="TIME",
     callback=duration,
-    help="kill -9 the engine every so often (at least 2s) and start it again.",
+    help="kill -9 the engine so long after each start (at least 2s), and start it again.",
 )
 @click.option(
     "--data",

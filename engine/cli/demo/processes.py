@@ -145,6 +145,11 @@ class Part:
         assert self.process is not None, "only a part that was started is waited for"
         return await self.process.wait()
 
+    @property
+    def listens(self) -> bool:
+        """It has started, and nobody has seen it end since."""
+        return self._started
+
     def kill(self) -> None:
         """kill -9. It may have ended already; while it is being started again it is left alone."""
         if self._started and self.process is not None and self.process.poll() is None:

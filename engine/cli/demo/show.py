@@ -22,7 +22,7 @@ from engine.cli.demo.log import (
     tree_lines,
     verdict,
 )
-from engine.cli.demo.processes import Parts, look_after
+from engine.cli.demo.processes import LOOK_EVERY_S, Parts, look_after
 from engine.cli.demo.stage import DemoOptions, DemoStop
 from engine.cli.show.lists import table
 from engine.cli.show.text import count_text, safe, span_text
@@ -243,10 +243,13 @@ class Mix:
         return answer.id
 
     async def kill_engine(self, every_s: float) -> None:
-        """kill -9 the engine again and again; who looks after it starts it again."""
+        """kill -9 the engine so long after each start of it; who looks after it starts it again."""
+        engine = self.stage.parts.engine
         while True:
             await trio.sleep(every_s)
-            self.stage.parts.engine.kill()
+            engine.kill()
+            while engine.killed or not engine.listens:  # noqa: ASYNC110 - another process
+                await trio.sleep(LOOK_EVERY_S)
 
     async def total(self) -> None:
         """Print how it stands every few seconds."""
