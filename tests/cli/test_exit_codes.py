@@ -202,7 +202,7 @@ def test_what_is_there_is_not_written_over(
     there = file.with_name("notes")
     there.write_text("mine\n")
     monkeypatch.setattr("tui.command.on_terminal", lambda: True)
-    monkeypatch.setattr("tui.command._check", lambda options: None)
+    monkeypatch.setattr("tui.command._check", lambda options, **_: None)
     at = {THERE / "in": there / "in", THERE.parent: there.parent}
     arguments = tuple(at.get(it, it) if isinstance(it, Path) else it for it in OVER[command])
     result = atomic(*typed(command, arguments, file=file, there=there))

@@ -291,7 +291,7 @@ async def test_status_for_operators(shop: Client, app: Application, atomic: Asyn
     )  # rows follow their events within a second: this waits for them
     after = await atomic.operate.status()
     unsaid = {name for name, it in msgspec.structs.asdict(after).items() if it is None}
-    assert unsaid == {"alerts", "retention", "backup", "token", "defined_twice"}
+    assert unsaid == {"alerts", "retention", "backup", "token", "defined_twice", "pages_url"}
     assert after.stuck_count == (before.stuck_count or 0) + 2
     assert [bucket.up_to_ms for bucket in after.due or ()] == [10_000, 60_000, 600_000, None]
     later = [(status.due or ())[3].attempts for status in (before, after)]
