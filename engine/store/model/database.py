@@ -18,6 +18,7 @@ wait for the standby or for a lock takes time.
 from __future__ import annotations
 
 import sqlite3
+import weakref
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from functools import partial
@@ -62,6 +63,7 @@ class Server:
         self.follows = 0
         """How many follows its tables have had: what is read carries how many it must have had."""
         self.db = _tables()
+        weakref.finalize(self, self.db.close)  # nobody else knows when a server is gone for good
         self._seat = trio.Lock()
         """On the row that says who may write."""
         self._sessions = 0

@@ -94,14 +94,16 @@ async def open_model(
     )
     queries = SeatQueries(seat)
     store = ModelStore(writer, queries, queries, availability, known)
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(seat.watch)
-        async with trio.open_nursery() as writing:
-            writing.start_soon(writer.run)
-            yield store
-            writer.close()
-        nursery.cancel_scope.cancel()
-    store.tail.close()
+    try:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(seat.watch)
+            async with trio.open_nursery() as writing:
+                writing.start_soon(writer.run)
+                yield store
+                writer.close()
+            nursery.cancel_scope.cancel()
+    finally:
+        store.tail.close()
 
 
 class NoCopies:
