@@ -340,7 +340,8 @@ def _introduction(stage: DemoStage) -> list[str]:
     options = stage.options
     killed = ""
     if options.kill_engine is not None:
-        killed = f"\nThe engine is killed with kill -9 every {span_text(options.kill_engine)}."
+        after = span_text(options.kill_engine)
+        killed = f"\nThe engine is killed with kill -9 {after} after each of its starts."
     return [
         *_addresses(stage),
         "",
