@@ -100,6 +100,7 @@ ROWS = (
         "engine.core.* engine.ports engine.store engine.store.sqlite sqlite_utils trio",
         without=CHANCE - {"sqlite3"},
     ),
+    row("engine.store.postgres", "engine.ports"),
     row("engine.registry", "engine.core.* engine.wire engine.ports engine.process msgspec trio"),
     row(
         "engine.runs.limits",
