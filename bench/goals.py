@@ -309,10 +309,21 @@ def _access(r: Results) -> list[Line]:
     return [against(text, signed, plain, 0.93, "/s", less=False, whose="without"), told]
 
 
+def _pages(r: Results) -> list[Line]:
+    found = []
+    for callers in (1, 50):
+        none, ten = (r.value("pages", "rate", pages=pages, c=callers) for pages in (0, 10))
+        text = f"`createUser` with ten pages of `/ui` open, {callers} callers, workflows/s"
+        text = text.replace(" 1 callers", " one caller")
+        found.append(against(text, ten, none, 0.98, "/s", less=False, whose="without"))
+    return found
+
+
 ROWS: dict[str, Callable[[Results], list[Line]]] = {
     "speed": _speed, "written": _written, "stored": _stored, "waiting": _waiting,
     "held": _held, "recovery": _recovery, "overload": _overload,
     "actions": _actions, "client": _client, "access": _access,
+    "pages": _pages,
 }  # fmt: skip
 
 

@@ -8,7 +8,9 @@ how fast old runs go from the file while nobody else asks for anything. Load gen
 share the machine's cores. Times are of a disk as it is here.
 
 What is measured beside other work misleads, so that is printed, and the page is left as it is
-(`--busy`: written all the same). 0.3 GB take some six minutes.
+(`--busy`: written all the same). 0.3 GB take some six minutes. Half of a large file's time is the
+making of it, which needs no quiet machine: `loader.py FILE --kind finished --runs N --days-ago 40`
+makes one before, and `--file FILE` measures with it and uses it up.
 """
 
 from __future__ import annotations
@@ -135,17 +137,21 @@ async def copy_s(engine: Engine, copy: Path) -> float:
     return time.monotonic() - began
 
 
-async def measure(directory: Path, gb: float, for_s: float) -> dict[str, float]:
+def made(file: Path, gb: float) -> None:
+    """Make a file of this size."""
+    probe = load(file.parent / "probe.db", "finished", PROBE_RUNS)
+    load(file, "finished", max(PROBE_RUNS, round(gb * 1e9 / probe["file_bytes"] * PROBE_RUNS)))
+
+
+async def measure(directory: Path, file: Path, for_s: float) -> dict[str, float]:
     """All rows, and how much was measured with."""
     found: dict[str, float] = {}
-    probe = load(directory / "probe.db", "finished", PROBE_RUNS)
     waiting = load(directory / "waiting.db", "waiting", WAITING_RUNS)
     found["bytes_waiting"] = waiting["file_bytes"] / WAITING_RUNS
-    runs = max(PROBE_RUNS, round(gb * 1e9 / probe["file_bytes"] * PROBE_RUNS))
-    file, copy = directory / "sized.db", directory / "copy.db"
-    loaded = load(file, "finished", runs)
-    found |= {"runs": runs, "file_bytes": loaded["file_bytes"]}
-    found["bytes_finished"] = loaded["file_bytes"] / runs
+    copy = directory / "copy.db"
+    found["file_bytes"] = sum(it.stat().st_size for it in file.parent.glob(f"{file.name}*"))
+    found["runs"] = runs_in(file)
+    found["bytes_finished"] = found["file_bytes"] / found["runs"]
     at_once, never = await endpoint.serve(0.0), await endpoint.serve(LASTS_S)
     app, slow = (it.sockets[0].getsockname()[1] for it in (at_once, never))
     async with engine_on(directory / "empty.db") as (engine, _):
@@ -164,6 +170,14 @@ async def measure(directory: Path, gb: float, for_s: float) -> dict[str, float]:
     async with engine_on(file, retention_days=DAYS - 10) as (engine, _):
         found["prune_s"] = await prune_s(engine)
     return found
+
+
+def runs_in(file: Path) -> float:
+    """How many runs it has."""
+    connection = sqlite3.connect(f"file:{file}?mode=ro", uri=True)
+    (runs,) = connection.execute("SELECT count(*) FROM run").fetchone()
+    connection.close()
+    return float(runs)
 
 
 def command_s(*command: object) -> float:
@@ -226,6 +240,7 @@ async def main() -> None:
     """Measure, print, write."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--gb", type=float, default=0.05, help="of the file")
+    parser.add_argument("--file", type=Path, help="made before by loader.py; it is used up")
     parser.add_argument("--for-s", type=float, default=10.0, help="how long runs are counted")
     parser.add_argument(
         "--directory", help="on which disk; else the system's for what is temporary"
@@ -236,7 +251,10 @@ async def main() -> None:
     machine.raise_fd_limit()
     busy = machine.wait_quiet()
     with tempfile.TemporaryDirectory(dir=options.directory) as directory:
-        found = await measure(Path(directory), options.gb, options.for_s)
+        file = options.file or Path(directory) / "sized.db"
+        if options.file is None:
+            made(file, options.gb)
+        found = await measure(Path(directory), file, options.for_s)
     print(table(found))
     if busy >= machine.QUIET_CORES and not options.busy:
         print(f"{busy} cores were busy with other work when this began: the page is left as it is")
