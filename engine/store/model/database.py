@@ -22,35 +22,19 @@ import weakref
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from functools import partial
-from typing import NamedTuple, TypeVar
+from typing import TypeVar
 
 import trio
 from sqlite_utils import Database
 
-from engine.core.errors import EngineError
 from engine.store.commit import Commit
+from engine.store.seat import EMPTY, End, Fence, Fenced, NoReply
 from engine.store.sqlite.readers import add_functions
 from engine.store.sqlite.schema import migrations
 from engine.store.sqlite.sink import write
 
 T = TypeVar("T")
-SQL_LAST_ENTRY = "SELECT seq + events - 1, packed FROM journal ORDER BY seq DESC LIMIT 1"
-
-
-class NoReply(EngineError):
-    """The statement was carried out, or will be, or never: nothing is known of it."""
-
-
-class Fenced(EngineError):
-    """What must hold for the statement does not: it did nothing."""
-
-
-class Fence(NamedTuple):
-    """Who may write. A row of the database says who that is."""
-
-    owner: str
-    epoch: int
-    """Rises whenever the database is taken."""
+SQL_LAST_ENTRY = "SELECT seq, seq + events - 1, packed FROM journal ORDER BY seq DESC LIMIT 1"
 
 
 class Server:
@@ -125,7 +109,7 @@ class Server:
     def end(self) -> End:
         """How far everything has come, as far as can be seen here."""
         row = self.db.execute(SQL_LAST_ENTRY).fetchone()
-        return End(0, b"", self.follows) if row is None else End(row[0], row[1], self.follows)
+        return EMPTY._replace(follows=self.follows) if row is None else End(*row, self.follows)
 
     # -- what becomes of it ----------------------------------------------------------------------
 
@@ -173,16 +157,6 @@ class Server:
                     raise NoReply("the session was ended while the standby lacked its commit")
         finally:
             effect(self)
-
-
-class End(NamedTuple):
-    """How far a database has come."""
-
-    seq: int
-    """The last event."""
-    entry: bytes
-    """The journal's last entry, which has it."""
-    follows: int
 
 
 Effect = Callable[[Server], None]
@@ -254,6 +228,43 @@ class ModelDatabase:
     def ask_now(self, statement: Callable[[Server], T]) -> T:
         """The same of one that only reads."""
         return statement(self.primary)
+
+    # -- `SharedDatabase` ------------------------------------------------------------------------
+
+    async def look(self) -> Fence:
+        """Who may write."""
+        return await self._ask_at_once(Server.look)
+
+    async def take(self, seen: Fence, fence: Fence) -> None:
+        """Become the one who may."""
+        await self.ask(lambda server: server.take(seen, fence))
+
+    async def end(self, fence: Fence) -> End:
+        """How far it has come."""
+        return await self._ask_at_once(lambda server: server.read_end(fence))
+
+    async def append(self, fence: Fence, before: End, commit: Commit) -> dict[str, int]:
+        """What has happened."""
+        await self.ask(lambda server: server.append(fence, before.seq, commit))
+        return commit.moved
+
+    async def follow(self, fence: Fence, number: int, stands_on: End, commit: Commit) -> None:
+        """Rows. On which events they stand is the commit's to say."""
+        await self.ask(lambda server: server.follow(fence, number, commit))
+
+    async def read(self, fence: Fence, follows: int, work: Callable[[sqlite3.Connection], T]) -> T:
+        """What `work` finds."""
+        return await self._ask_at_once(lambda server: server.read(fence, follows, work))
+
+    async def _ask_at_once(self, question: Callable[[Server], T]) -> T:
+        """A statement that takes no time at the server."""
+
+        async def statement(server: Server) -> T:
+            return question(server)
+
+        return await self.ask(statement)
+
+    # -- what becomes of it ----------------------------------------------------------------------
 
     def restart(self) -> None:
         """The primary starts anew: what is on its disk shows, whether the standby has it or not;

@@ -13,7 +13,7 @@ import trio
 from engine.ports.store import BackedUp, StoreError
 from engine.store.away import WAIT_S, Availability
 from engine.store.model.database import ModelDatabase
-from engine.store.model.seat import Seat, SeatQueries
+from engine.store.model.seat import ModelSeat, SeatQueries
 from engine.store.sqlite.readers import journal_end, run_counts
 from engine.store.sqlite.store import TableStore, what_is_known
 from engine.store.writer import Writer
@@ -77,10 +77,10 @@ async def open_model(
 
     `owner` is a name that no other opening has. The database is taken from whoever has it.
     """
-    seat = Seat(database, owner, on_failure)
-    await seat.open(started_at)
-    known = await seat.read(what_is_known)
-    sequence, last_at = await seat.read(journal_end)
+    seat = ModelSeat(database, owner, on_failure)
+    await seat.open(started_at, seat.catch_up)
+    known = await seat.ask(what_is_known)
+    sequence, last_at = await seat.ask(journal_end)
     availability = Availability(Words(), wait_s=wait_s, log=log)
     writer = Writer(
         seat,
@@ -89,7 +89,7 @@ async def open_model(
         epoch=known.epoch,
         sequence=sequence,
         last_at=last_at,
-        run_counts=await seat.read(run_counts),
+        run_counts=await seat.ask(run_counts),
         on_failure=on_failure,
     )
     queries = SeatQueries(seat)

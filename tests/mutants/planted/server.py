@@ -1,9 +1,9 @@
-"""Bugs in how a store keeps its word on a server that many share (`engine/store/model/seat.py`)."""
+"""Bugs in how a store keeps its word on a server that many share (`engine/store/seat.py`)."""
 
 from __future__ import annotations
 
 from engine.store.model.database import Server
-from engine.store.model.seat import Seat
+from engine.store.seat import Seat
 from engine.store.sqlite.views.views import SqliteViews
 from tests.mutants.catalog import PROPERTY, Planting, plant
 
@@ -22,13 +22,12 @@ def writes_without_a_fence(bug: Planting) -> None:
 @plant("what is read may be of before", by=(PROPERTY,),
        test=f"{DOUBT}the_old_primary_is_not_believed")  # fmt: skip
 def reads_without_a_fence(bug: Planting) -> None:
-    bug.rewrite(Seat.read, "follows=self._end.follows", "follows=0")
+    bug.rewrite(Seat.read, "ask(fence, self._end.follows)", "ask(fence, 0)")
 
 
 @plant("a look says that a commit lasts", by=(PROPERTY,), test=SEEN)
 def looks_and_does_not_take(bug: Planting) -> None:
-    bug.rewrite(Seat._take, "await self._database.ask(lambda server: server.take(seen, fence))",
-                "fence = seen")  # fmt: skip
+    bug.rewrite(Seat._take, "await self._database.take(seen, fence)", "fence = seen")  # fmt: skip
 
 
 @plant("events are told that can be seen and may not last", by=(PROPERTY,), test=SEEN)

@@ -16,8 +16,9 @@ import trio
 from engine.core.model import Run, Step
 from engine.ports.store import Stopped, Stored
 from engine.ports.views import RunRecord, record_of
-from engine.store.model.database import Fenced, ModelDatabase, NoReply, Server
+from engine.store.model.database import ModelDatabase, Server
 from engine.store.model.store import open_model
+from engine.store.seat import Fenced, NoReply
 from engine.store.sqlite.file.owner import Owner
 from engine.store.sqlite.store import TableStore
 from engine.store.sqlite.views.views import SqliteViews
