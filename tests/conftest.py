@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import gc
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+from tests.postgres import Postgres, running_postgres
 
 SLOW = (HealthCheck.too_slow,)
 settings.register_profile("suite", deadline=None, suppress_health_check=SLOW, derandomize=True)
@@ -54,3 +57,11 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 def path(tmp_path: Path) -> Path:
     """The file of a test's store; nothing is there yet."""
     return tmp_path / "a.db"
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """A server for all tests of a process: each takes a database of its own. Who stops it starts it
+    again."""
+    with running_postgres() as server:
+        yield server

@@ -100,7 +100,10 @@ ROWS = (
         "engine.core.* engine.ports engine.store engine.store.sqlite sqlite_utils trio",
         without=CHANCE - {"sqlite3"},
     ),
-    row("engine.store.postgres", "engine.ports"),
+    row(
+        "engine.store.postgres",
+        "engine.core.* engine.ports engine.store msgspec psycopg trio",
+    ),
     row("engine.registry", "engine.core.* engine.wire engine.ports engine.process msgspec trio"),
     row(
         "engine.runs.limits",

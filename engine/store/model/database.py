@@ -109,7 +109,8 @@ class Server:
     def end(self) -> End:
         """How far everything has come, as far as can be seen here."""
         row = self.db.execute(SQL_LAST_ENTRY).fetchone()
-        return EMPTY._replace(follows=self.follows) if row is None else End(*row, self.follows)
+        first, seq, packed = EMPTY[:3] if row is None else row
+        return End(first, seq, packed, self.follows)
 
     # -- what becomes of it ----------------------------------------------------------------------
 
