@@ -194,8 +194,6 @@ async def world(
     `strict`: a bug of the engine's ends the test, and does not only park its run.
     """
     owner = Owner(pid=1, instance="test", started_at="now")
-    clock = clock or FakeClock()
-    caller = FakeCaller(handler)
     async with open_store(
         path,
         owner,
@@ -204,11 +202,43 @@ async def world(
         read_offload=inline,
         synchronous="OFF",
     ) as store:
-        parent_tokens = ParentTokens(store.secret, store.epoch)
-        limits = limits or EngineLimits()
-        shared = Shared(store, caller, clock, parent_tokens, limits, watch, warn, pressed, registry)
-        engine = Engine(shared, strict=strict, targets=targets)
-        async with trio.open_nursery() as nursery:
-            await nursery.start(engine.run)
-            yield World(engine, store, caller)
-            nursery.cancel_scope.cancel()
+        opening = world_of(
+            store,
+            handler,
+            limits=limits,
+            clock=clock,
+            strict=strict,
+            watch=watch,
+            warn=warn,
+            pressed=pressed,
+            registry=registry,
+            targets=targets,
+        )
+        async with opening as it:
+            yield it
+
+
+@asynccontextmanager
+async def world_of(
+    store: SqliteStore,
+    handler: Handler,
+    *,
+    limits: EngineLimits | None = None,
+    clock: FakeClock | None = None,
+    strict: bool = True,
+    watch: Watchers = NOBODY,
+    warn: Callable[..., None] = lambda event, **values: None,
+    pressed: Callable[[], bool] | None = None,
+    registry: Clients = ANY_CLIENT,
+    targets: Targets = ALL_TARGETS,
+) -> AsyncIterator[World]:
+    """An engine on a store that is open."""
+    clock, caller = clock or FakeClock(), FakeCaller(handler)
+    parent_tokens = ParentTokens(store.secret, store.epoch)
+    limits = limits or EngineLimits()
+    shared = Shared(store, caller, clock, parent_tokens, limits, watch, warn, pressed, registry)
+    engine = Engine(shared, strict=strict, targets=targets)
+    async with trio.open_nursery() as nursery:
+        await nursery.start(engine.run)
+        yield World(engine, store, caller)
+        nursery.cancel_scope.cancel()

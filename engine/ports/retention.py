@@ -65,10 +65,6 @@ class RetainingStore(Protocol):
     def any_expired(self) -> bool:
         """False: no key of an expired run can be here, so nobody has to look for one."""
 
-    def find_expired(self, client: str, workflow: str, key: str) -> Expired | None:
-        """The expired run with this identity. Look for a run that there is first: one that goes
-        in between is found here."""
-
     async def expired(self, run_id: str) -> Expired | None:
         """The expired run of this id."""
 

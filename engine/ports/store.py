@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -15,7 +15,7 @@ from engine.core.model import Run
 from engine.ports.audit import AuditStore
 from engine.ports.receipt import Receipt
 from engine.ports.registry import RegistryStore
-from engine.ports.retention import RetainingStore
+from engine.ports.retention import Expired, RetainingStore
 
 
 class StoreError(EngineError):
@@ -136,6 +136,17 @@ class Stopped(Struct, frozen=True):
     """The record says so; False: it was found just now."""
 
 
+Found = str | Expired | None
+"""Who has an identity: the run of this id; one that retention removed; nobody."""
+
+
+class Look(Struct, frozen=True):
+    """In place of an answer that takes time."""
+
+    ask: Callable[[], Awaitable[Found]]
+    """Asks. It may be cancelled at any moment, and tells what was so at some moment of it."""
+
+
 class BackedUp(Struct, frozen=True):
     """A copy that was made, and checked."""
 
@@ -210,8 +221,9 @@ class Store(Stops, RegistryStore, AuditStore, RetainingStore, Protocol):
     def backlog_bytes(self) -> int:
         """Of the small bodies (up to `SMALL_BYTES_MAX`) that wait for a commit."""
 
-    def find_run(self, client: str, workflow: str, key: str) -> str | None:
-        """The id of the run with this identity."""
+    def find_run(self, client: str, workflow: str, key: str) -> Found | Look:
+        """Who has this identity; or how to ask, where that takes time. Of a run that is opened
+        after it was asked the answer knows nothing."""
 
     async def load_runs(self, run_ids: Sequence[str], until: int) -> list[Stored | Stopped]:
         """The runs that there are, in this order.

@@ -12,7 +12,7 @@ slice at a time, and not for all that it has sent.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Generator
+from collections.abc import Awaitable, Callable, Generator
 from typing import Generic, TypeVar
 
 import trio
@@ -38,11 +38,14 @@ class CostlyWork:
         self._turn = TurnPlaces(1, 1)
 
     async def run(
-        self, steps: Generator[None, None, T], client: str, refuse: Callable[[], None]
+        self,
+        steps: Generator[None, None, T],
+        client: str,
+        refuse: Callable[[], Awaitable[None]] | None = None,
     ) -> T:
         """What it returns, or raises. What is done within one slice waits for nobody.
 
-        `refuse` is called when there was a wait before more is done, and raises what makes it
+        `refuse` is asked when there was a wait before more is done, and raises what makes it
         needless by then.
         """
         work = _Work(steps)
@@ -50,7 +53,8 @@ class CostlyWork:
         if not work.result:
             await self._places.take(client)
             try:
-                refuse()
+                if refuse is not None:
+                    await refuse()
                 await self._by_turns(work, client)
             finally:
                 self._places.give_back(client)

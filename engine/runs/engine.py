@@ -106,17 +106,16 @@ class Engine:
 
         The payload is let go when it is durable.
         """
-        if self.draining:
+        if self.shared.draining:
             self._refuse_while_draining(client, spec, parent)
         found = self._at_hand(client, spec, parent) or await self._find_run(client, spec, parent)
         if found is None:
-            self._refuse_to_open(client)
-            if self.targets.listed:
-                check_target(client, spec.url, self.targets.why_not)
+            self._refuse_to_open(client, spec)
         if found is None and await self._wait_to_open(client, wait):
-            if self.draining:
+            if self.shared.draining:
                 self._refuse_while_draining(client, spec, parent)
-            found = await self._find_run(client, spec, parent)
+            with self.admission.entering():
+                found = await self._find_run(client, spec, parent)
         if isinstance(found, Run):
             payload.let_go()
             differs = payload_was_set(found)
@@ -125,6 +124,8 @@ class Engine:
             live, placed = self._open_run(client, spec, payload.take(), wait)
         else:
             live = found
+            if self.shared.draining:  # since it was looked for
+                self._refuse_while_draining(client, spec, parent)
             placed = self._record_post(live, spec, payload.take(), self._parent_of(live, parent))
         if placed.new and payload.has_room:
             self._tasks.start_soon(let_go_when_durable, payload, live.receipt)
@@ -140,22 +141,27 @@ class Engine:
             counted = await self.new_runs.enter(client, waits=wait.prefer_ms != 0)
         return await self.admission.enter(client) or counted
 
-    def refuse_if_full(self, client: str, workflow: str, key: str, *, waits: bool = False) -> None:
-        """Refuse a post that would open a run while new runs cannot even queue, or its client may
-        not open one yet. Raises Refused.
+    def is_full(self, client: str, *, waits: bool = False) -> bool:
+        """New runs cannot even queue, or this client may not open one yet: who posts is to
+        `refuse_new` first. `waits`: for an outcome, as far as that is known."""
+        if self.shared.draining:
+            return False
+        if self.admission.is_full(client):
+            return True
+        if not self.registry.limits:
+            return False
+        return not self.new_runs.may_open(client, waits=waits)
 
-        Under overload most posts end so: it is asked before anything that costs more. `waits`:
-        for an outcome, as far as that is known.
+    async def refuse_new(
+        self, client: str, workflow: str, key: str, *, waits: bool = False
+    ) -> None:
+        """Refuse a post that would open a run while that is so. Raises Refused.
+
+        Under overload most posts end so: it is asked before anything that costs more.
         """
-        is_full = self.admission.is_full(client)
-        may_open = not self.registry.limits or self.new_runs.may_open(client, waits=waits)
-        if self.draining or (not is_full and may_open):
-            return
-        if self.memory.by_key_nowait(client, workflow, key) is not None:
-            return
-        if self.store.find_run(client, workflow, key) is None:
+        if await self.memory.find(client, workflow, key) is None:
             self.new_runs.check(client, waits=waits)
-            if is_full:
+            if self.admission.is_full(client):
                 raise self.admission.refuse(client)
 
     def _record_post(
@@ -232,9 +238,11 @@ class Engine:
         """No run has this identity: this post opens it.
 
         Nothing is awaited between the look-up and `enter`, so that of two posts at once only one
-        opens a run and the other finds it.
+        opens a run and the other finds it. What was decided before the look-up may be otherwise.
         """
-        self._refuse_to_open(client)
+        if self.shared.draining:
+            raise draining()
+        self._refuse_to_open(client, spec)
         if self.memory.is_full:
             raise overloaded("runs_in_memory_max")
         if (limit := self._limit_reached(2)) is not None:
@@ -262,14 +270,16 @@ class Engine:
             note_refused(live.run, spec, self.parent_tokens.parent(parent))
         raise draining()
 
-    def _refuse_to_open(self, client: str) -> None:
+    def _refuse_to_open(self, client: str, spec: StepSpec) -> None:
         """Refuse a post that would open a run under a name that is kept for the engine, or for
-        which the store has no room, or is away."""
+        which the store has no room, or is away; or that may not be called."""
         if client in NAMES_TO_COME:
             raise name_to_come(client)
         self._refuse_if_away()
         if self.shared.store_room.is_full:
             raise store_full(self.limits.store_bytes_max)
+        if self.targets.listed:
+            check_target(client, spec.url, self.targets.why_not)
 
     def _refuse_if_away(self) -> None:
         if (away := self.store.away) is not None:

@@ -18,8 +18,14 @@ from engine.core.events import ReadAgain
 from engine.core.machine import Change
 from engine.core.model import Run
 from engine.core.rules.attempt import recover
-from engine.ports.store import Stopped, Stored
-from engine.runs.limits.refusals import engine_error, outcome_expired
+from engine.ports.retention import Expired
+from engine.ports.store import Found, Look, Stopped, Stored
+from engine.runs.limits.refusals import (
+    engine_error,
+    outcome_expired,
+    store_silent,
+    store_unavailable,
+)
 from engine.runs.live import LEAVES_MEMORY_AFTER_MS, LiveRun
 from engine.runs.open.request import Request
 from engine.runs.shared import Shared
@@ -28,6 +34,12 @@ from engine.runs.stopped import StoppedRuns, stopped_refusal
 TAKEN_UP_AT_ONCE = 20
 """So many runs are taken up before others get their turn: some milliseconds."""
 
+ANSWER_S_MAX, ANSWER_AWAY_S_MAX = 5.0, 0.5
+"""How long a store may take to say who has an identity, and one that is away: then the post is
+refused. It can be made again, and what waits is in memory."""
+
+Identity = tuple[str, str, str]
+"""Client, workflow, key."""
 Suffices = Callable[[Run], bool]
 """Whether what is recorded of a run is all that somebody asks for."""
 
@@ -40,14 +52,24 @@ class _Loading(Struct):
     """The run, if it was only read, and not taken into memory."""
 
 
+class _Asking(Struct):
+    """The store is being asked who has an identity. Meanwhile no run of it is opened."""
+
+    over: trio.Event = field(default_factory=trio.Event)
+    found: Found = None
+    refused: Refused | None = None
+    """Why there is no answer."""
+
+
 class Memory:
     """Those of one engine. `start` starts a task that goes on as long as the engine runs."""
 
     def __init__(self, shared: Shared, stopped: StoppedRuns, start: Callable[..., None]) -> None:
         self.live: dict[str, LiveRun] = {}
         self._shared, self._stopped, self._start = shared, stopped, start
-        self._by_identity: dict[tuple[str, str, str], LiveRun] = {}
+        self._by_identity: dict[Identity, LiveRun] = {}
         self._loading: dict[str, _Loading] = {}
+        self._asking: dict[Identity, _Asking] = {}
 
     @property
     def is_full(self) -> bool:
@@ -84,20 +106,58 @@ class Memory:
     ) -> LiveRun | Run | None:
         """The same as `read`, of the run of this identity. Raises Refused if it has expired.
 
-        Nothing is awaited before it says that there is none.
+        Nothing is awaited between the moment for which it says that there is none, and its return.
         """
-        store = self._shared.store
         while True:
-            if (live := self.by_key_nowait(client, workflow, key)) is not None:
-                return _not_stopped(live)
-            run_id = store.find_run(client, workflow, key)
-            if run_id is None:
-                if store.any_expired and (expired := store.find_expired(client, workflow, key)):
-                    raise outcome_expired(expired)
+            who = await self.find(client, workflow, key)
+            if who is None:
                 return None
-            if (found := await self.read(run_id, suffices)) is not None:
+            if isinstance(who, LiveRun):
+                return _not_stopped(who)
+            if isinstance(who, Expired):
+                raise outcome_expired(who)
+            if (found := await self.read(who, suffices)) is not None:
                 return found
             # It has gone meanwhile, and its key is what is found next.
+
+    async def find(self, client: str, workflow: str, key: str) -> LiveRun | Found:
+        """Who has this identity: a run in memory, or as the store says. Raises Refused if there is
+        no answer.
+
+        Where the store knows at once nothing is awaited. Else one asks, and others wait for the
+        answer: so while one is on its way nobody opens a run that it knows nothing of, and that
+        might have ended and left memory when it comes. Nothing is awaited once it is here.
+        """
+        identity = client, workflow, key
+        while True:
+            if (live := self._by_identity.get(identity)) is not None:
+                return live
+            found = self._shared.store.find_run(client, workflow, key)
+            if found is None or not isinstance(found, Look):
+                return found
+            if (asking := self._asking.get(identity)) is None:
+                return await self._ask(identity, found)
+            await asking.over.wait()
+            if asking.refused is not None:
+                raise asking.refused
+            if asking.found is not None:
+                return asking.found
+            # Nobody had it: who asked has opened it, or it is this one's turn to ask.
+
+    async def _ask(self, identity: Identity, look: Look) -> Found:
+        asking, store = _Asking(), self._shared.store
+        self._asking[identity] = asking
+        try:
+            with trio.move_on_after(ANSWER_S_MAX if store.away is None else ANSWER_AWAY_S_MAX):
+                asking.found = await look.ask()
+                return asking.found
+            raise store_silent() if store.away is None else store_unavailable(store.away)
+        except Refused as refused:
+            asking.refused = refused
+            raise
+        finally:
+            del self._asking[identity]
+            asking.over.set()
 
     async def read(self, run_id: str, suffices: Suffices) -> LiveRun | Run | None:
         """The run: as recorded, if it is not in memory, and that suffices. Else from memory.

@@ -21,9 +21,11 @@ from engine.ports.store import (
     Away,
     Body,
     Due,
+    Found,
     HeldCount,
     HeldStep,
     Larger,
+    Look,
     Stopped,
     Stored,
     Write,
@@ -57,11 +59,12 @@ class Reads(Protocol):
     until it knows better: who asks is told what is so, or nothing.
     """
 
-    def find_run(self, client: str, workflow: str, key: str) -> str | None:
-        """The id of the run with this identity. It is asked in the passage that opens one."""
+    def find_run(self, client: str, workflow: str, key: str, *, or_expired: bool) -> Found | Look:
+        """Who has this identity; or how to ask, where it takes time. Asked in the passage that
+        opens a run. A run that goes meanwhile is found there, or as expired.
 
-    def find_expired(self, client: str, workflow: str, key: str) -> Expired | None:
-        """The expired run with this identity. Asked in the same passage."""
+        `or_expired` False: nobody has it who has expired, as far as is known now.
+        """
 
     async def load_runs(self, run_ids: Sequence[str], until: int) -> list[Stored | Stopped]:
         """As of `Store`."""
@@ -174,14 +177,12 @@ class JournalStore:
         """Of the small bodies that wait for a commit."""
         return self.writer.backlog_bytes
 
-    def find_run(self, client: str, workflow: str, key: str) -> str | None:
-        """The id of the run with this identity."""
+    def find_run(self, client: str, workflow: str, key: str) -> Found | Look:
+        """Who has this identity; or how to ask, where that takes time."""
         found = self.writer.find((client, workflow, key))
-        return found or self.reads.find_run(client, workflow, key)
-
-    def find_expired(self, client: str, workflow: str, key: str) -> Expired | None:
-        """The expired run with this identity, for who found no run that there is."""
-        return self.reads.find_expired(client, workflow, key) if self.any_expired else None
+        if found is not None:
+            return found
+        return self.reads.find_run(client, workflow, key, or_expired=self.any_expired)
 
     async def expired(self, run_id: str) -> Expired | None:
         """The expired run of this id."""

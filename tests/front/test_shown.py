@@ -203,7 +203,7 @@ async def posted(desk: Desk, who: Who, result: Recorded | Refused) -> Reply:
     """The answer to a post of somebody, of which this comes."""
     stub = cast(Any, desk.front)
     stub.config, stub.digests = SimpleNamespace(json_depth_max=64), Digests(b"")
-    stub.engine.refuse_if_full = stub.engine.note_reason = lambda *args, **more: None
+    stub.engine.is_full = stub.engine.note_reason = lambda *args, **more: None
 
     async def submit(*args: object) -> Recorded:
         if isinstance(result, Refused):

@@ -24,9 +24,6 @@ class World:
         self.costly = CostlyWork()
         self.steps: list[str] = []
 
-    def nothing_against_it(self) -> None:
-        """What is asked after a wait."""
-
     def work(self, name: str, steps: int) -> Generator[None, None, str]:
         for _ in range(steps):
             self.clock.jump(STEP_S)
@@ -36,7 +33,7 @@ class World:
 
     async def run(self, name: str, steps: int, client: str = "shop") -> None:
         work = self.work(name, steps)
-        assert await self.costly.run(work, client, self.nothing_against_it) == name
+        assert await self.costly.run(work, client) == name
 
 
 async def test_what_fits_into_a_slice_waits_for_nobody(autojump_clock: MockClock) -> None:
@@ -103,7 +100,7 @@ async def test_who_leaves_gives_the_place_back(autojump_clock: MockClock) -> Non
             await world.run("leaves", 10_000)
         assert left.cancelled_caught
         with pytest.raises(ValueError, match="no JSON"):
-            await world.costly.run(fails(), "shop", world.nothing_against_it)
+            await world.costly.run(fails(), "shop")
     await world.run("stays", 100)
 
 
@@ -161,7 +158,7 @@ async def test_what_became_needless_while_it_waited_is_not_done(autojump_clock: 
     world = World(autojump_clock)
     asked: list[float] = []
 
-    def refuse() -> None:
+    async def refuse() -> None:
         asked.append(trio.current_time())
         raise ValueError("too many runs")
 

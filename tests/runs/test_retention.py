@@ -21,6 +21,7 @@ from engine.jobs.retention import KEY_BYTES, Plan, Pruning
 from engine.ports.caller import Invocation
 from engine.ports.retention import EndedRun, Old
 from engine.ports.store import Body
+from engine.store.sqlite.readers import SQL
 from engine.store.sqlite.verify.verify import verify
 from engine.telemetry.log import Log
 from tests.runs.pruned import MONTH, ONCE, fill, later
@@ -185,7 +186,7 @@ async def test_who_sets_nothing_asks_nothing_more(
     """While no key has expired a new identity is looked for once; nothing goes or is written."""
     await fill(path, "completes")
     async with later(path, 4_000, Retention()) as at:
-        monkeypatch.setattr(at.it.store, "find_expired", None)
+        monkeypatch.setitem(SQL, "find_expired", "no statement")
         monkeypatch.setattr(at.it.store, "ended_runs", None)
         recorded(await at.it.post(key="new", retry=ONCE))
         await at.pruning.run()

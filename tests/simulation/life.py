@@ -10,6 +10,7 @@ from __future__ import annotations
 import shutil
 import sqlite3
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from random import Random
 from typing import TypeVar
@@ -29,6 +30,7 @@ from engine.runs.open.parent import ParentTokens
 from engine.runs.shared import Shared
 from engine.store.sqlite.file.owner import Owner
 from engine.store.sqlite.store import open_store, prepare
+from tests.simulation.asking import take_time
 from tests.simulation.history import History, LifeSpan
 from tests.simulation.outage import Outage
 from tests.simulation.pruning import prune
@@ -84,6 +86,7 @@ class Life:
         outage: Outage,
         kept: Retention | None = None,
         makes_bulk: Callable[[Engine, Life, Clock], Bulk] | None = None,
+        asking_s: float = 0.0,
     ) -> None:
         self.history = history
         self.number = number
@@ -112,6 +115,7 @@ class Life:
         self._kept = kept
         self.bulk: Bulk | None = None
         self._makes_bulk = makes_bulk
+        self._asking_s = asking_s
         self.outage = outage
         outage.over()
 
@@ -206,6 +210,8 @@ class Life:
                     on_failure=lambda: self.kill(self.death.how),
                 ) as store:
                     self.span.epoch = store.epoch
+                    if self._asking_s:
+                        take_time(store, partial(self._pause, self._asking_s / 2))
                     parent_tokens = ParentTokens(store.secret, store.epoch)
                     shared = Shared(
                         store, caller, clock, parent_tokens, self._limits, registry=self._clients

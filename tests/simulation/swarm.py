@@ -85,6 +85,8 @@ class Swarm(Struct, frozen=True):
     """Somebody asks for bulk jobs."""
     kept: Retention | None = None
     """How long runs that ended, and the journal, are kept; None: for ever."""
+    asking_s: float = 0.0
+    """The store takes so long, at most, to say who has a key; 0: it knows at once."""
     hanging: int | None = None
     """Functions whose posts may hang without a place; None: the engine's default. Who gets no such
     room, and keeps the place that its step waits for, is missed."""

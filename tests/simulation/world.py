@@ -27,6 +27,7 @@ from engine.core.rules.action import Action
 from tests.simulation import jobs
 from tests.simulation import swarm as swarms
 from tests.simulation.apps import Apps
+from tests.simulation.asking import TAKES_S
 from tests.simulation.checker import check
 from tests.simulation.clients import KINDS, Client, act, act_as, known_runs, operate
 from tests.simulation.determinism import run_seeded
@@ -75,6 +76,8 @@ REPAIRED = 0.25
 """The share of those in which somebody sets the results of steps."""
 RERUN = 0.15
 """The share of those in which somebody has runs called with other payloads."""
+ASKED = 1 / 7
+"""The share of seeds, of whatever kind, in which the store takes time to say who has a key."""
 WITH_JOBS = 0.15
 """The share of those in which somebody asks for bulk jobs."""
 BACKLOGS_MAX = (2, 4, 10)
@@ -118,7 +121,7 @@ class World:
         self.counter = StepCounter()
         self.path = disk.fresh()
         self.rng = self.chance("world")
-        self.swarm = self._draw_swarm() if plan.swarm is None else plan.swarm
+        self.swarm = self._drawn() if plan.swarm is None else plan.swarm
         self.library = Library(self.chance("library"))
         few = self.swarm.places is not None or self.swarm.workflows > 0
         few = few or self.swarm.client_limits.in_flight_max is not None
@@ -133,6 +136,13 @@ class World:
     def chance(self, what: str) -> Random:
         """Chance of its own for each concern, so that one draw more does not move the others."""
         return Random(f"{self.seed}/{what}")
+
+    def _drawn(self) -> swarms.Swarm:
+        swarm, rng = self._draw_swarm(), self.chance("asking")
+        if rng.random() < ASKED:
+            self.history.note("situation:asked")
+            return replace(swarm, asking_s=rng.choice(TAKES_S))
+        return swarm
 
     def _draw_swarm(self) -> swarms.Swarm:
         rng = self.chance("kind")
@@ -286,6 +296,7 @@ class World:
             outage=self.outage,
             kept=self.swarm.kept,
             makes_bulk=jobs.bulk_of if self.swarm.jobs else None,
+            asking_s=self.swarm.asking_s,
         )
         life.on_commit = self.records.committed
         life.on_up = self.moves.engine_is_up

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from engine.core.retry import DAY_MS
+from engine.ports.retention import Expired
 from engine.store.sqlite.store import SqliteStore
 from engine.store.sqlite.views.views import SqliteViews
 from tests.store.support import answered, change_file, new_run, rows, started, store_at
@@ -30,13 +31,13 @@ async def test_a_run_goes_whole_and_its_neighbours_stay(path: Path) -> None:
         ids = [await completed(store, key) for key in ("1", "10", "2")]
         assert await store.expire(ids[:1], BEFORE) == 1
         assert store.writer.run_counts["completed"] == 2
-        found = store.find_expired("shop", "w", "1")
-        assert found is not None
+        found = store.find_run("shop", "w", "1")
+        assert isinstance(found, Expired)
         assert (found.run_id, found.state, found.submitted_at, found.ended_at) == (
             "R1", "completed", 0, 2,
         )  # fmt: skip
         assert await store.expired("R1") == found
-        assert (store.find_expired("shop", "w", "10"), await store.expired("R10")) == (None, None)
+        assert (store.find_run("shop", "w", "10"), await store.expired("R10")) == ("R10", None)
         owners = await SqliteViews(store).clients_of(["R1", "R10", "R9"])
         assert owners == {"R1": "shop", "R10": "shop"}, "who reads its events knows whose they are"
     for table in TABLES:

@@ -229,7 +229,7 @@ async def _refuse_masked(
     if redaction is None:
         return
     steps = redaction.masks_in(given.data, is_json=given.json)
-    if pointers := await front.costly.run(steps, OPERATORS, lambda: None):
+    if pointers := await front.costly.run(steps, OPERATORS):
         where = ", ".join(it or "all of it" for it in pointers)
         raise Refused(
             Problem.INVALID_REQUEST,

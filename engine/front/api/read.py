@@ -427,7 +427,7 @@ async def shown_body(front: Front, step: Step, body: Body) -> Body:
         is_cut=body.size >= 0,
         values=values,
     )
-    data = await front.costly.run(steps, OPERATORS, lambda: None)
+    data = await front.costly.run(steps, OPERATORS)
     return body if data is body.data else replace(body, data=data)
 
 
@@ -444,7 +444,7 @@ async def _hidden_of(
         if payload is None:
             return None  # it is not kept any more
         steps = redaction.values_in(payload.data)
-        values = await front.costly.run(steps, OPERATORS, lambda: None)
+        values = await front.costly.run(steps, OPERATORS)
     finally:
         if room is not None:
             room.give_back()

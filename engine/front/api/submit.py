@@ -7,7 +7,7 @@ gets the same answer.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from functools import partial
 
 import msgspec
@@ -64,8 +64,8 @@ async def answer_submission(
         submission = decode(body.data, depth_max)
         parent, key = submission.parent or posted.parent, submission.idempotency_key or posted.key
         workflow = submission.workflow_name
-        if not parent and key:
-            engine.refuse_if_full(client, workflow, key)
+        if not parent and key and engine.is_full(client):
+            await engine.refuse_new(client, workflow, key)
         spec = _spec(submission, posted)
         body.data = bytes(submission.payload)
         parent_token = _parent_token(engine, submission.parent, posted.parent)
@@ -209,22 +209,26 @@ def _spec(submission: wire.Submission, posted: Posted) -> StepSpec:
     )
 
 
-def _refuse_if_full(
+async def _refuse_if_full(
     engine: Engine, client: str, spec: StepSpec, parent: ParentToken | None, wait: Wait
 ) -> None:
     """Raises Refused for what would be refused when it has been read: of many that come together
     most would be read for nothing."""
-    if parent is None:
-        waits = wait.prefer_ms != 0
-        engine.refuse_if_full(client, spec.workflow, spec.key, waits=waits)
+    waits = wait.prefer_ms != 0
+    if parent is None and engine.is_full(client, waits=waits):
+        await engine.refuse_new(client, spec.workflow, spec.key, waits=waits)
 
 
 async def _read_in_slices(
-    payload: bytes, costly: CostlyWork, depth_max: int, client: str, refuse: Callable[[], None]
+    payload: bytes,
+    costly: CostlyWork,
+    depth_max: int,
+    client: str,
+    refuse: Callable[[], Awaitable[None]],
 ) -> bytes:
     """The fingerprint of a large payload. `refuse` is asked before, and again after a wait. Raises
     Refused."""
-    refuse()
+    await refuse()
     try:
         return await costly.run(fingerprint_in_slices(payload, depth_max - 1), client, refuse)
     except RecursionError as error:

@@ -55,7 +55,7 @@ async def first_part(site: Site, read: Read, bytes_max: int) -> Part:
     text = _text_of(data, is_cut=len(data) < full)
     if text is None:
         return Part(" · ".join(about), None)
-    lines = await site.front.costly.run(_lines(text), OPERATORS, lambda: None)
+    lines = await site.front.costly.run(_lines(text), OPERATORS)
     return Part(" · ".join(about), lines)
 
 

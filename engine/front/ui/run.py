@@ -59,7 +59,7 @@ async def members_of(
     not."""
     front, now = site.front, site.front.clock.steady_ms()
     laid_out = _laid_out(found, query, now, rows_max)
-    layout = await front.costly.run(laid_out, OPERATORS, lambda: None)
+    layout = await front.costly.run(laid_out, OPERATORS)
     ids = [line.step.id for line in layout.shown if not line.rest]
     read = await front.views.some_steps(found.run.id, ids, TRIES_SHOWN)
     record, engine, steps = found.run, front.engine, [step for step, _ in read]
@@ -68,7 +68,7 @@ async def members_of(
         record.workflow, steps,
     )  # fmt: skip
     told = Told(now, layout.span, engine.parent_tokens.epoch, _names(found, steps))
-    rows = await front.costly.run(_rows(layout, read, waits, told), OPERATORS, lambda: None)
+    rows = await front.costly.run(_rows(layout, read, waits, told), OPERATORS)
     return {
         "now": rfc3339(now),
         "run": run_row(record),

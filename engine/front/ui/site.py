@@ -87,7 +87,7 @@ class Site:
         sees_bodies = UI_PAYLOAD.opens_to(who.role)
         called_with = {"who": who, "sees_bodies": sees_bodies, **members}
         parts = _put_together(template, called_with, bytes_max)
-        return await self.front.costly.run(parts, OPERATORS, lambda: None)
+        return await self.front.costly.run(parts, OPERATORS)
 
     async def _template(self, name: str) -> Template:
         """It takes some 10 ms to make one, once."""

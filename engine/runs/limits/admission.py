@@ -13,7 +13,8 @@ from __future__ import annotations
 
 import math
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import trio
 
@@ -118,6 +119,15 @@ class Admission:
             else:
                 self._entering -= 1
         return True
+
+    @contextmanager
+    def entering(self) -> Iterator[None]:
+        """Around what takes time to somebody who was let in, before they are under way."""
+        self._entering += 1
+        try:
+            yield
+        finally:
+            self._entering -= 1
 
     def refuse(self, client: str) -> Refused:
         """Count a refusal, and say when to ask again."""

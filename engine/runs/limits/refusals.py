@@ -119,6 +119,16 @@ def store_unavailable(away: Away, *, unknown: bool = False) -> Refused:
     )
 
 
+def store_silent() -> Refused:
+    """The refusal of a post of which the store did not say whether its run is there."""
+    return Refused(
+        Problem.STORE_UNAVAILABLE,
+        "The store did not say in time whether there is a run with this key. Nothing was recorded;"
+        " post again with the same key.",
+        retryAfter=RETRY_AFTER_S,
+    )
+
+
 def unknown_parent_token() -> Refused:
     """The refusal of a parent token that this engine did not issue to this client."""
     return Refused(

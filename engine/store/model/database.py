@@ -226,10 +226,6 @@ class ModelDatabase:
         await trio.lowlevel.checkpoint()
         return await statement(self.primary)
 
-    def ask_now(self, statement: Callable[[Server], T]) -> T:
-        """The same of one that only reads."""
-        return statement(self.primary)
-
     # -- `SharedDatabase` ------------------------------------------------------------------------
 
     async def look(self) -> Fence:

@@ -24,9 +24,11 @@ from engine.ports.retention import Expired
 from engine.ports.store import (
     Body,
     Due,
+    Found,
     HeldCount,
     HeldStep,
     Larger,
+    Look,
     Stopped,
     Stored,
     StoreError,
@@ -265,6 +267,16 @@ def _with_payloads(
     return Stored(stored.run, payloads)
 
 
+def who_has(db: sqlite3.Connection, identity: tuple[str, str, str], *, or_expired: bool) -> Found:
+    """Who has an identity, by client, workflow and key. The run first: one that goes in between is
+    found as expired."""
+    row = db.execute(SQL["find_run"], identity).fetchone()
+    if row is not None:
+        return str(row[0])
+    row = db.execute(SQL["find_expired"], identity).fetchone() if or_expired else None
+    return None if row is None else Expired(*row)
+
+
 class Queries:
     """What a run is looked for by, and loaded. How a connection is had is a subclass's."""
 
@@ -272,12 +284,8 @@ class Queries:
         """Run `work` on a connection."""
         raise NotImplementedError
 
-    def find_run(self, client: str, workflow: str, key: str) -> str | None:
-        """The id of the run with this identity, if the tables know it. On Trio's own thread."""
-        raise NotImplementedError
-
-    def find_expired(self, client: str, workflow: str, key: str) -> Expired | None:
-        """The same of an expired run; who looks knows that there may be one."""
+    def find_run(self, client: str, workflow: str, key: str, *, or_expired: bool) -> Found | Look:
+        """Who has this identity, as far as the tables know it."""
         raise NotImplementedError
 
     async def load_runs(self, run_ids: Sequence[str], until: int) -> list[Stored | Stopped]:
@@ -376,24 +384,14 @@ class Readers(Queries):
         for connection in self._all:
             connection.close()
 
-    def find_run(self, client: str, workflow: str, key: str) -> str | None:
+    def find_run(self, client: str, workflow: str, key: str, *, or_expired: bool) -> Found:
         """One look into one index, on Trio's own thread: it takes some 10 µs, the way to a worker
         thread and back ten times that, and every new run is looked for first."""
         try:
-            row = self._own.execute(SQL["find_run"], (client, workflow, key)).fetchone()
+            return who_has(self._own, (client, workflow, key), or_expired=or_expired)
         except sqlite3.Error as error:
             self._refuse_if_damaged(error, self._own)
             raise
-        return None if row is None else str(row[0])
-
-    def find_expired(self, client: str, workflow: str, key: str) -> Expired | None:
-        """The same of an expired run."""
-        try:
-            row = self._own.execute(SQL["find_expired"], (client, workflow, key)).fetchone()
-        except sqlite3.Error as error:
-            self._refuse_if_damaged(error, self._own)
-            raise
-        return None if row is None else Expired(*row)
 
     @contextmanager
     def _names_damage(self, connection: sqlite3.Connection) -> Iterator[None]:

@@ -65,8 +65,7 @@ class TableReads:
     def __init__(self, readers: Queries, view_readers: Queries) -> None:
         self._readers, self._read_view = readers, view_readers.read
         # Asked for each post and each run that is taken up: without a call in between.
-        self.find_run, self.find_expired = readers.find_run, readers.find_expired
-        self.load_runs, self.body = readers.load_runs, readers.body
+        self.find_run, self.body, self.load_runs = readers.find_run, readers.body, readers.load_runs
         self.due, self.held, self.held_counts = readers.due, readers.held, readers.held_counts
 
     async def read_again(self, run_id: str) -> Run:

@@ -24,7 +24,7 @@ CUT = "tests/store/test_cut.py::"
     test=RUNS + "test_what_has_gone_is_told_and_never_run_again",
 )
 def expired_key_runs_again(bug: Planting) -> None:
-    bug.rewrite(Memory.read_by_key, "if store.any_expired and", "if False and")
+    bug.rewrite(Memory.read_by_key, "raise outcome_expired(who)", "return None")
 
 
 @plant(
@@ -35,8 +35,8 @@ def expired_key_runs_again(bug: Planting) -> None:
 def run_again_as_it_goes(bug: Planting) -> None:
     bug.rewrite(
         Memory.read_by_key,
-        "if (found := await self.read(run_id, suffices)) is not None:",
-        "if (found := await self.read(run_id, suffices)) or True:",
+        "if (found := await self.read(who, suffices)) is not None:",
+        "if (found := await self.read(who, suffices)) or True:",
     )
 
 

@@ -213,9 +213,10 @@ async def test_a_full_queue_refuses_new_runs_alone(
         assert not it.engine.memory.live
         monkeypatch.setattr(Admission, "is_full", lambda self, client: True)
         it.engine.admission.limit = 0
-        it.engine.refuse_if_full("shop", "w", "known")
+        assert it.engine.is_full("shop")
+        await it.engine.refuse_new("shop", "w", "known")
         with pytest.raises(Refused, match="as much open work"):
-            it.engine.refuse_if_full("shop", "w", "new")
+            await it.engine.refuse_new("shop", "w", "new")
 
 
 async def test_clients_take_turns_to_open_runs(mock_clock: MockClock) -> None:

@@ -111,7 +111,7 @@ async def test_limits_of_a_client_that_nobody_defined(
             await it.post(key="b")
         assert [await refused(it, key) is None for key in "bc"] == [True, False]
         with pytest.raises(Refused, match="may open new runs at 1 a second"):
-            it.engine.refuse_if_full("shop", "w", "c")
+            await it.engine.refuse_new("shop", "w", "c")
         nursery.cancel_scope.cancel()
 
 
@@ -120,12 +120,13 @@ async def test_a_flood_is_refused_before_it_is_looked_at(
 ) -> None:
     """As soon as the key is known; one that is recorded already is none of it."""
     async with world(path, never, registry=Limited(ClientLimits(new_runs_per_s=1))) as it:
-        it.engine.refuse_if_full("shop", "w", "a")
+        assert not it.engine.is_full("shop")
         await it.post(key="a", wait=AT_ONCE)
-        it.engine.refuse_if_full("shop", "w", "a")
-        it.engine.refuse_if_full("bank", "w", "b")
+        assert it.engine.is_full("shop")
+        await it.engine.refuse_new("shop", "w", "a")
+        assert not it.engine.is_full("bank")
         with pytest.raises(Refused, match="may open new runs at 1 a second"):
-            it.engine.refuse_if_full("shop", "w", "b")
+            await it.engine.refuse_new("shop", "w", "b")
 
 
 async def test_of_a_flood_of_large_posts_few_are_read(
@@ -229,7 +230,7 @@ async def test_no_more_open_runs_than_may_be(autojump_clock: MockClock, path: Pa
         assert headers["ratelimit"] == '"open-runs";r=0;t=5'
         assert it.store.last_seq == sequence
         with pytest.raises(Refused, match=r"as many open runs as it may \(3\)"):
-            it.engine.refuse_if_full("shop", "w", "b")
+            await it.engine.refuse_new("shop", "w", "b")
         assert await refused(it, "a") is None
         await trio.sleep(0.1)  # its function is called
         await it.post(ROOT + "/step", key="a", wait=AT_ONCE)

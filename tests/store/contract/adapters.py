@@ -14,7 +14,7 @@ from typing import Protocol, TypeVar
 import trio
 
 from engine.core.model import Run, Step
-from engine.ports.store import Stopped, Stored
+from engine.ports.store import Found, Look, Stopped, Stored
 from engine.ports.views import RunRecord, record_of
 from engine.store.model.database import ModelDatabase, Server
 from engine.store.model.store import open_model
@@ -59,6 +59,12 @@ def runs_of(events: list[tuple[int, str]]) -> list[str]:
     """Whose events these are, in their order; their numbers have no gap."""
     assert [seq for seq, _ in events] == list(range(1, len(events) + 1))
     return [run_id for _, run_id in events]
+
+
+async def who_has(store: TableStore, key: str, client: str = "shop") -> Found:
+    """Who has an identity, whether that takes time or not."""
+    found = store.find_run(client, "w", key)
+    return await found.ask() if isinstance(found, Look) else found
 
 
 @asynccontextmanager
@@ -123,12 +129,6 @@ class TroubledDatabase(ModelDatabase):
         if trouble is Trouble.UNANSWERED:
             raise NoReply("the connection broke")
         return answer
-
-    def ask_now(self, statement: Callable[[Server], T]) -> T:
-        trouble = self.to_come.popleft() if self.to_come else None
-        if self.refuses or trouble not in (None, Trouble.STRAY):
-            raise NoReply("nobody is there")
-        return statement(self.server(trouble))
 
     async def bring_late(self) -> None:
         """What was late arrives now."""

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from engine.core.model import Run, StepState
 from engine.core.retry import DAY_MS
+from engine.ports.retention import Expired
 from engine.ports.store import Body, Due, Larger, Write
 from engine.ports.views import RunQuery
 from engine.store.sqlite.store import TableStore
 from engine.store.sqlite.views.views import SqliteViews
-from tests.store.contract.adapters import Adapter, as_recorded, crashing
+from tests.store.contract.adapters import Adapter, as_recorded, crashing, who_has
 from tests.store.support import answered, new_run, retried, started
 
 BEFORE = dict.fromkeys(("completed", "failed", "cancelled"), DAY_MS)
@@ -104,14 +105,14 @@ async def test_what_expired_goes_and_its_key_stays(adapter: Adapter) -> None:
     async with crashing(adapter) as store:
         runs = await history(store)
         await store.writer.wait_rows()
-        assert store.find_expired("shop", "w", "a") is None
+        assert await who_has(store, "a") == "Ra"
         assert await store.expire(["Ra", "Rb"], BEFORE) == 1
-        assert store.find_run("shop", "w", "a") is None
+        assert isinstance(await who_has(store, "a"), Expired)
         while await store.cut_journal(1 << 50):
             pass
     async with adapter.life() as store:
-        expired = store.find_expired("shop", "w", "a")
-        assert expired is not None
+        expired = await who_has(store, "a")
+        assert isinstance(expired, Expired)
         assert (expired.run_id, expired.state) == ("Ra", "completed")
         assert await store.expired("Ra") == expired
         assert await store.load_runs(["Ra"], 0) == []
@@ -122,5 +123,5 @@ async def test_what_expired_goes_and_its_key_stays(adapter: Adapter) -> None:
         assert payload.data == b'{"a": 1}'
         assert await store.old_keys(DAY_MS, "~", "", 9) == ["Ra"]
         assert await store.forget_keys(["Ra"], DAY_MS) == 1
-        assert store.find_expired("shop", "w", "a") is None
+        assert await who_has(store, "a") is None
         assert await store.bytes_used() > 0

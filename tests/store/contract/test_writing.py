@@ -12,7 +12,7 @@ from engine.ports.jobs import CameTo, JobRun
 from engine.ports.registry import Registered
 from engine.ports.store import Stopped
 from engine.store.sqlite.views.jobs import SqliteJobs
-from tests.store.contract.adapters import Adapter, crashing, told
+from tests.store.contract.adapters import Adapter, crashing, told, who_has
 from tests.store.support import ACT, HOLD, a_job, answered, new_run, retried, started, the_run
 
 ADA = Actor("ada")
@@ -44,20 +44,19 @@ async def test_what_waits_for_its_commit_is_told_to_nobody(adapter: Adapter) -> 
 
 async def test_an_identity_is_one_runs(adapter: Adapter) -> None:
     """Found at once, when its rows were written, and after a crash; and no other by it."""
-    known = ("shop", "w", "k")
     async with crashing(adapter) as store:
-        assert store.find_run(*known) is None
+        assert await who_has(store, "k") is None
         receipt = store.write(new_run("k")[1])
-        assert store.find_run(*known) == "Rk"
+        assert await who_has(store, "k") == "Rk"
         await receipt.wait()
-        assert store.find_run(*known) == "Rk"
+        assert await who_has(store, "k") == "Rk"
         await store.writer.wait_rows()
-        assert store.find_run(*known) == "Rk"
+        assert await who_has(store, "k") == "Rk"
         await store.write(new_run("other")[1]).wait()
     async with adapter.life() as store:
-        assert (store.find_run(*known), store.find_run("shop", "w", "other")) == ("Rk", "Rother")
-        assert store.find_run("shop", "w", "K") is None
-        assert store.find_run("cafe", "w", "k") is None
+        assert (await who_has(store, "k"), await who_has(store, "other")) == ("Rk", "Rother")
+        assert await who_has(store, "K") is None
+        assert await who_has(store, "k", client="cafe") is None
 
 
 async def test_each_owner_has_an_epoch_above_all_before(adapter: Adapter) -> None:
