@@ -137,17 +137,22 @@ class Seat:
     # -- writing -------------------------------------------------------------------------------
 
     async def append(self, commit: Commit) -> Exception | None:
-        """Return when what has happened is durable, and the rows are written (None); or why that is
-        not known: it is to be asked again with the same commit."""
+        """Return when what has happened is durable (None); or why that is not known: it is to be
+        asked again with the same commit."""
+        self._under_way = commit
+        return await self._or_doubt(self._append, commit)
+
+    async def follow(self, commit: Commit) -> Exception | None:
+        """The same of its rows, which may be lost with the server."""
+        return await self._or_doubt(self._follow, commit)
+
+    async def _or_doubt(
+        self, statement: Callable[[Commit], Awaitable[None]], commit: Commit
+    ) -> Exception | None:
         try:
-            self._under_way = commit
             if self._in_doubt:
                 await self._take_again()
-            if self._appended is not commit and commit.has_record:
-                await self._append(commit)
-            self._appended = commit
-            if len(commit.rows) and self._followed is not commit:
-                await self._follow(commit)
+            await statement(commit)
             return None
         except (NoReply, Fenced) as error:
             self._in_doubt = True
@@ -157,8 +162,10 @@ class Seat:
             raise
 
     async def _append(self, commit: Commit) -> None:
-        commit.moved = await self._database.append(self._fence, self._end, commit)
-        self._is_in(commit)
+        if self._appended is not commit:
+            if commit.has_record:
+                commit.moved = await self._database.append(self._fence, self._end, commit)
+            self._is_in(commit)
 
     def _is_in(self, commit: Commit) -> None:
         self._appended = commit
@@ -167,9 +174,10 @@ class Seat:
             self._end = self._end._replace(first=first, seq=seq, entry=entry)
 
     async def _follow(self, commit: Commit) -> None:
-        number = self._end.follows + 1
-        await self._database.follow(self._fence, number, self._end, commit)
-        self._have_followed(commit, number)
+        if self._followed is not commit:
+            number = self._end.follows + 1
+            await self._database.follow(self._fence, number, self._end, commit)
+            self._have_followed(commit, number)
 
     def _have_followed(self, commit: Commit, number: int) -> None:
         self._followed = commit

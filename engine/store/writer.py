@@ -42,12 +42,16 @@ class Sink(Protocol):
     """Where commits go, one at a time and in their order."""
 
     async def append(self, commit: Commit) -> Exception | None:
-        """Return when it is durable (None); or why that it is so is not known: then the same commit
-        is to be tried again, and comes to one.
+        """Return when what has happened is durable (None); or why that it is so is not known: then
+        the same commit is to be tried again, and comes to one. An error ends the engine: nobody
+        knows what happened.
 
-        What it could not write of some runs' rows it notes with the commit. An error ends the
-        engine: nobody knows what happened.
+        Rows may be written with it, where that costs nothing more.
         """
+
+    async def follow(self, commit: Commit) -> Exception | None:
+        """The same of its rows, of a commit that has some: return when they are written, which need
+        not last. Those of some runs that could not be written are noted with the commit."""
 
 
 class Batch:
@@ -300,8 +304,7 @@ class Writer:
             self._committing = batch
             commit = self._commit_of(batch)
             if commit is not None:
-                await self._commit_off(commit)
-                self._committed(batch, commit)
+                await self._commit_off(batch, commit)
                 for found in commit.unwritable:
                     self._stop_run(found)
             if self._closing and self._gathering.is_empty and not self._pending:
@@ -347,13 +350,30 @@ class Writer:
             self._on_failure()
             raise found.error
 
-    def _committed(self, batch: Batch, commit: Commit) -> None:
+    async def _commit_off(self, batch: Batch, commit: Commit) -> None:
+        """What has happened first: whoever waits for that does not wait for rows."""
+        began = self._now()
+        while (error := await self._sink.append(commit)) is not None:
+            await self._before_next_try(error)
+        self._availability.succeeded()
+        self.took(self._now() - began)
+        self._recorded(batch, commit)
+        if commit.rows.made or commit.unwritable:
+            while (error := await self._sink.follow(commit)) is not None:
+                await self._before_next_try(error)
+            self._availability.succeeded()
+            self._pending.written([it.run.id for it in commit.unwritable if it.lacking])
+        elif not batch.stops:
+            return
+        self._tell_rows_moved()
+
+    async def _before_next_try(self, error: Exception) -> None:
+        await self._availability.wait_after(error, lambda: self._waiting)
+
+    def _recorded(self, batch: Batch, commit: Commit) -> None:
         self.commits += 1
-        self._pending.written([it.run.id for it in commit.unwritable if it.lacking])
         for stop in batch.stops:
             self._pending.came_from_journal(stop.run_id)
-        rows_moved, self._rows_moved = self._rows_moved, trio.Event()
-        rows_moved.set()
         if batch.is_empty:
             return
         self.durable_sequence += batch.events
@@ -365,17 +385,16 @@ class Writer:
         stirred, self.moved = self.moved, trio.Event()
         stirred.set()
 
-    async def _commit_off(self, commit: Commit) -> None:
-        began = self._now()
-        while (error := await self._sink.append(commit)) is not None:
-            await self._availability.wait_after(error, lambda: self._waiting)
-        self._availability.succeeded()
-        self.took(self._now() - began)
+    def _tell_rows_moved(self) -> None:
+        """Whoever waits for rows looks again."""
+        rows_moved, self._rows_moved = self._rows_moved, trio.Event()
+        rows_moved.set()
 
     @property
     def _waiting(self) -> int:
         """How many events wait, those of the commit under way included."""
-        return self._committing.events + self._gathering.events
+        under_way = 0 if self._committing.durable else self._committing.events
+        return under_way + self._gathering.events
 
     @property
     def is_away(self) -> bool:
@@ -386,8 +405,7 @@ class Writer:
         """The store has gone away, or is back: whoever waits for it looks again."""
         for batch in (self._committing, self._gathering):
             batch.stall(self.is_away)
-        rows_moved, self._rows_moved = self._rows_moved, trio.Event()
-        rows_moved.set()
+        self._tell_rows_moved()
 
     def run_behind(self, run_id: str) -> Run | None:
         """A run that the tables know less of than was written, as it is; None: they know all."""

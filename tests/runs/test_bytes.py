@@ -214,13 +214,13 @@ async def test_small_bodies_that_wait_for_the_disk_are_bounded(
         if not call.url.endswith("/w") or call.attempt > 1:
             return ok()
         it = the[0]
-        commit_off = it.store.writer._commit_off
+        append = it.store.writer._sink.append
 
-        async def slowly(commit: Commit) -> None:
+        async def slowly(commit: Commit) -> Exception | None:
             await disk.wait()
-            await commit_off(commit)
+            return await append(commit)
 
-        it.store.writer._commit_off = slowly  # type: ignore[method-assign]
+        it.store.writer._sink.append = slowly  # type: ignore[method-assign]
         async with trio.open_nursery() as nursery:
             for number in range(4):
                 child = partial(it.post, url("app", f"s{number}"), payload=payload, wait=LATER)

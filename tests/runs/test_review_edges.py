@@ -82,13 +82,13 @@ async def test_an_outcome_that_is_being_committed_is_waited_for(autojump_clock, 
     that outcome, never a 504 or 202 that says `completed`."""
 
     async with world(path, taking(1)) as it:
-        commit_off = it.store.writer._commit_off
+        append = it.store.writer._sink.append
 
-        async def slowly(commit: Commit) -> None:
+        async def slowly(commit: Commit) -> Exception | None:
             await trio.sleep(0.2)
-            await commit_off(commit)
+            return await append(commit)
 
-        it.store.writer._commit_off = slowly  # type: ignore[method-assign]
+        it.store.writer._sink.append = slowly  # type: ignore[method-assign]
         for wait in (Wait(timeout_ms=1_300), Wait(prefer_ms=1_300)):
             answer = recorded(await it.post(key=repr(wait), wait=wait))
             assert answer.step.state is StepState.COMPLETED

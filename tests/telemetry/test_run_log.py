@@ -180,15 +180,15 @@ async def test_nothing_is_said_before_it_is_durable(autojump_clock, path: Path) 
         return DECLINED
 
     async with heard_world(path, app) as (it, heard):
-        commit_off = it.store.writer._commit_off
+        append = it.store.writer._sink.append
         gate = trio.Event()
 
-        async def slow(commit: Any) -> None:
+        async def slow(commit: Any) -> Exception | None:
             if not heard.lines and it.caller.calls:
                 await gate.wait()
-            await commit_off(commit)
+            return await append(commit)
 
-        it.store.writer._commit_off = slow  # type: ignore[method-assign]
+        it.store.writer._sink.append = slow  # type: ignore[method-assign]
         await it.post(wait=Wait(prefer_ms=0))
         await trio.sleep(0.5)
         assert len(it.caller.calls) == 1

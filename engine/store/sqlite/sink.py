@@ -105,6 +105,9 @@ class SqliteSink:
             raise
         return None
 
+    async def follow(self, commit: Commit) -> None:
+        """The rows were written with what has happened: one transaction, one sync."""
+
     def _write(self, commit: Commit) -> None:
         """In a thread: whatever takes longer."""
         if self._failed is not None and not is_busy(self._failed):

@@ -38,7 +38,7 @@ def seen_events_are_told(bug: Planting) -> None:
 @plant("what is in doubt is written again, without the database being taken", by=(PROPERTY,),
        test=f"{DOUBT}a_statement_in_doubt_is_there_once")  # fmt: skip
 def asks_again_in_doubt(bug: Planting) -> None:
-    bug.rewrite(Seat.append, "if self._in_doubt:", "if False:")
+    bug.rewrite(Seat._or_doubt, "if self._in_doubt:", "if False:")
 
 
 @plant("the engine goes on with a history that it cannot explain", by=(PROPERTY,),

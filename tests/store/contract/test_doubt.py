@@ -84,6 +84,18 @@ async def test_rows_in_doubt_are_written_once(
         assert await recorded(store, run.id) == as_recorded(run)
 
 
+async def test_who_waits_does_not_wait_for_rows(autojump_clock: None, shared: InMemory) -> None:
+    """What has happened is told when it is durable, whatever becomes of rows that go with it."""
+    async with shared.life() as store:
+        shared.database.to_come.extend([None, Trouble.LOST])
+        write, began, told_at = new_run("k")[1], trio.current_time(), list[float]()
+        write.then = lambda: told_at.append(trio.current_time())
+        store.write(write)
+        await store.writer.wait_rows()
+        assert told_at == [began]
+        assert trio.current_time() > began
+
+
 async def test_what_the_standby_lacks_is_told_to_nobody(
     autojump_clock: None, shared: InMemory
 ) -> None:
