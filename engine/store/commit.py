@@ -151,6 +151,9 @@ class Commit:
         self._caught_up = caught_up
         self.moved: dict[str, int] = {}
         """How stops and expiries move the counts of runs by state, once written."""
+        self.tally: dict[str, int] | None = None
+        """In its place, where the answer that tells it was lost: runs by state, as the tables have
+        them with this in them, and without its rows."""
         self.body_bytes = sum(each.bytes for each in entries)
         self.events = sum(len(each.events) for each in entries)
 

@@ -10,7 +10,7 @@ crash must fold again.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any, Protocol
 
 from msgspec import Struct, field
@@ -130,6 +130,14 @@ class Pending:
         pending = self._runs.get(run_id) or self._writing.get(run_id)
         return None if pending is None else pending.run
 
+    def run_counts(self) -> dict[str, int]:
+        """How all that the tables do not know yet moves the counts of runs by state."""
+        moved: dict[str, int] = {}
+        for behind in (self._runs, self._writing, self._withheld):
+            for pending in behind.values():
+                add_counts(moved, pending.run_counts)
+        return moved
+
     def is_settled(self, run_id: str) -> bool:
         """Nothing of the run waits to be written."""
         return not any(run_id in it for it in (self._runs, self._writing, self._withheld))
@@ -141,7 +149,9 @@ class Pending:
         """
         if run_id in self._runs:
             later = self._runs.pop(run_id)
-            self._withheld.setdefault(run_id, later)
+            first = self._withheld.setdefault(run_id, later)
+            if first is not later:
+                add_counts(first.run_counts, later.run_counts)
         return run_id in self._withheld
 
     def first_withheld(self, run_id: str) -> int | None:
@@ -249,6 +259,12 @@ def absorb(
             pending.is_repaired = True
     pending.steps.update(change.touched)
     pending.outcomes += [rows.outcome_row(step) for step in change.ended]
+
+
+def add_counts(run_counts: dict[str, int], moved: Mapping[str, int], times: int = 1) -> None:
+    """Move the counts of runs by state."""
+    for state, by in moved.items():
+        run_counts[state] = run_counts.get(state, 0) + times * by
 
 
 def count_move(run_counts: dict[str, int], event: RunMoved) -> None:

@@ -12,7 +12,7 @@ Three rules keep what was promised, whatever the database or the way to it does:
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import NamedTuple, Protocol, TypeVar
 
 import trio
@@ -53,9 +53,11 @@ class End(NamedTuple):
     """The journal's last entry, which has it."""
     follows: int
     """How many follows its tables have had."""
+    tally: Mapping[str, int]
+    """Runs by state, as its tables have them."""
 
 
-EMPTY = End(0, 0, b"", 0)
+EMPTY = End(0, 0, b"", 0, {})
 
 
 class SharedDatabase(Protocol):
@@ -139,8 +141,10 @@ class Seat:
     async def append(self, commit: Commit) -> Exception | None:
         """Return when what has happened is durable (None); or why that is not known: it is to be
         asked again with the same commit."""
-        self._under_way = commit
-        return await self._or_doubt(self._append, commit)
+        if self._under_way is not commit:
+            self._under_way = commit
+            return await self._or_doubt(self._append, commit)
+        return await self._or_doubt(self._append_again, commit)
 
     async def follow(self, commit: Commit) -> Exception | None:
         """The same of its rows, which may be lost with the server."""
@@ -172,6 +176,11 @@ class Seat:
         if commit.entries:
             first, seq, entry = _end_of(commit)
             self._end = self._end._replace(first=first, seq=seq, entry=entry)
+
+    async def _append_again(self, commit: Commit) -> None:
+        """It may have been in, and the answer is lost that says how it moved the counts."""
+        await self._append(commit)
+        commit.tally = dict((await self._database.end(self._fence)).tally)
 
     async def _follow(self, commit: Commit) -> None:
         if self._followed is not commit:

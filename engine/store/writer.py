@@ -30,7 +30,14 @@ from engine.store.commit import Commit, Unwritable
 from engine.store.expiry import Expiry
 from engine.store.jobs import JobWrite
 from engine.store.journal import ENTRY_EVENTS_MAX, Entry, EventLine
-from engine.store.pending import LAG_S, RUNS_PER_COMMIT_MAX, Pending, absorb, count_move
+from engine.store.pending import (
+    LAG_S,
+    RUNS_PER_COMMIT_MAX,
+    Pending,
+    absorb,
+    add_counts,
+    count_move,
+)
 from engine.store.stops import Stop, What
 
 GATHER_S_MAX = 0.02
@@ -378,9 +385,15 @@ class Writer:
             return
         self.durable_sequence += batch.events
         self.backlog_bytes -= batch.small_bytes
-        for moved in (batch.run_counts, commit.moved):
-            for state, by in moved.items():
-                self.run_counts[state] = self.run_counts.get(state, 0) + by
+        if commit.tally is None:
+            if batch.run_counts:
+                add_counts(self.run_counts, batch.run_counts)
+            if commit.moved:
+                add_counts(self.run_counts, commit.moved)
+        else:
+            self.run_counts = commit.tally
+            add_counts(self.run_counts, self._pending.run_counts())
+            add_counts(self.run_counts, self._gathering.run_counts, -1)
         batch.became_durable()
         stirred, self.moved = self.moved, trio.Event()
         stirred.set()

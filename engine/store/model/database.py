@@ -29,7 +29,7 @@ from sqlite_utils import Database
 
 from engine.store.commit import Commit
 from engine.store.seat import EMPTY, End, Fence, Fenced, NoReply
-from engine.store.sqlite.readers import add_functions
+from engine.store.sqlite.readers import add_functions, run_counts
 from engine.store.sqlite.schema import migrations
 from engine.store.sqlite.sink import write
 
@@ -46,6 +46,8 @@ class Server:
         """So much of the log is on its own disk."""
         self.follows = 0
         """How many follows its tables have had: what is read carries how many it must have had."""
+        self.moved: dict[str, int] = {}
+        """How the last append moved the counts: only who gets its answer knows."""
         self.db = _tables()
         weakref.finalize(self, self.db.close)  # nobody else knows when a server is gone for good
         self._seat = trio.Lock()
@@ -57,12 +59,14 @@ class Server:
 
     # -- statements ----------------------------------------------------------------------------
 
-    async def append(self, fence: Fence, before: int, commit: Commit) -> None:
-        """Durably write what has happened, behind event `before`."""
+    async def append(self, fence: Fence, before: int, commit: Commit) -> dict[str, int]:
+        """Durably write what has happened, behind event `before`; returns how that moved the counts
+        of runs by state, but for its rows."""
         async with self._row(fence):
             if commit.entries and self.end().seq != before:
                 raise Fenced(f"the journal ends with event {self.end().seq}, not {before}")
             await self._last(partial(_record, commit=commit))
+            return self.moved
 
     async def follow(self, fence: Fence, number: int, commit: Commit) -> None:
         """Write rows, as the follow of this number, with no wait for a disk. Refused where the
@@ -108,9 +112,8 @@ class Server:
 
     def end(self) -> End:
         """How far everything has come, as far as can be seen here."""
-        row = self.db.execute(SQL_LAST_ENTRY).fetchone()
-        first, seq, packed = EMPTY[:3] if row is None else row
-        return End(first, seq, packed, self.follows)
+        first, seq, entry = self.db.execute(SQL_LAST_ENTRY).fetchone() or EMPTY[:3]
+        return End(first, seq, entry, self.follows, run_counts(self.db))
 
     # -- what becomes of it ----------------------------------------------------------------------
 
@@ -182,6 +185,7 @@ def _create(server: Server, file_id: str, secret: bytes) -> None:
 
 def _record(server: Server, commit: Commit) -> None:
     write(server.db, commit, rows=False)
+    server.moved, commit.moved = commit.moved, {}
 
 
 def _follow(server: Server, commit: Commit) -> None:
@@ -242,8 +246,7 @@ class ModelDatabase:
 
     async def append(self, fence: Fence, before: End, commit: Commit) -> dict[str, int]:
         """What has happened."""
-        await self.ask(lambda server: server.append(fence, before.seq, commit))
-        return commit.moved
+        return await self.ask(lambda server: server.append(fence, before.seq, commit))
 
     async def follow(self, fence: Fence, number: int, stands_on: End, commit: Commit) -> None:
         """Rows. On which events they stand is the commit's to say."""

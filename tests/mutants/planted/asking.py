@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from engine.runs.engine import Engine
-from engine.runs.limits.admission import Admission
 from engine.runs.memory import Memory
 from tests.mutants.catalog import PROPERTY, SIMULATION, Planting, plant
 
@@ -32,5 +31,4 @@ def opens_while_it_stops(bug: Planting) -> None:
 @plant("who was let in counts no more while the store is asked", by=(PROPERTY,),
        test=f"{TEST}who_was_let_in_counts_until_under_way")  # fmt: skip
 def let_in_and_forgotten(bug: Planting) -> None:
-    bug.rewrite(Admission.entering, "self._entering += 1", "self._entering += 0")
-    bug.rewrite(Admission.entering, "self._entering -= 1", "self._entering -= 0")
+    bug.rewrite(Engine.submit, "with self.admission.entering():", "if True:")

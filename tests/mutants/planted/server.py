@@ -5,6 +5,7 @@ from __future__ import annotations
 from engine.store.model.database import Server
 from engine.store.seat import Seat
 from engine.store.sqlite.views.views import SqliteViews
+from engine.store.writer import Writer
 from tests.mutants.catalog import PROPERTY, Planting, plant
 
 DOUBT = "tests/store/contract/test_doubt.py::test_"
@@ -59,3 +60,21 @@ def lost_rows_are_not_missed(bug: Planting) -> None:
 def late_rows_are_written(bug: Planting) -> None:
     bug.rewrite(Server.follow, "self._row(fence):\n        if self.follows != number - 1:",
                 "self._row(self.look()):\n        if False:")  # fmt: skip
+
+
+@plant("runs that went with a commit whose answer was lost are counted on", by=(PROPERTY,),
+       test=f"{DOUBT}counts_are_right_behind_a_doubt")  # fmt: skip
+def counts_are_not_read_again(bug: Planting) -> None:
+    bug.rewrite(Seat._append_again,
+                "commit.tally = dict((await self._database.end(self._fence)).tally)",
+                "pass")  # fmt: skip
+
+
+@plant("who waits for what has happened waits for rows", by=(PROPERTY,),
+       test=f"{DOUBT}who_waits_does_not_wait_for_rows")  # fmt: skip
+def callers_wait_for_rows(bug: Planting) -> None:
+    bug.rewrite(Writer._commit_off, "    self._recorded(batch, commit)\n",
+                "    if commit.rows.made:\n"
+                "        while (error := await self._sink.follow(commit)) is not None:\n"
+                "            await self._before_next_try(error)\n"
+                "    self._recorded(batch, commit)\n")  # fmt: skip

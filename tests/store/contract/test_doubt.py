@@ -11,7 +11,8 @@ from contextlib import asynccontextmanager
 import pytest
 import trio
 
-from engine.ports.store import StoreStopped
+from engine.ports.store import Stopped, StoreStopped
+from engine.store.sqlite.readers import run_counts
 from engine.store.sqlite.store import TableStore
 from tests.store.contract.adapters import (
     InMemory,
@@ -24,6 +25,7 @@ from tests.store.contract.adapters import (
 )
 from tests.store.support import answered, new_run, started
 
+BEFORE = {"completed": 9, "failed": 9, "cancelled": 9}
 ON_THE_WAY = [Trouble.LOST, Trouble.UNANSWERED, Trouble.LATE]
 
 
@@ -94,6 +96,48 @@ async def test_who_waits_does_not_wait_for_rows(autojump_clock: None, shared: In
         await store.writer.wait_rows()
         assert told_at == [began]
         assert trio.current_time() > began
+
+
+@pytest.mark.parametrize("second", [None, *ON_THE_WAY])
+@pytest.mark.parametrize("first", ON_THE_WAY)
+async def test_counts_are_right_behind_a_doubt(
+    autojump_clock: None, shared: InMemory, first: Trouble, second: Trouble | None
+) -> None:
+    """How many runs a commit removed or stopped its answer says, which was lost. Others are changed
+    meanwhile, and wait for a commit of their own, or for their rows."""
+    async with shared.life() as store:
+        for key in "abcd":
+            await store.write(new_run(key)[1]).wait()
+        run, write = new_run("done")
+        for each in (write, started(run, 1), answered(run, 2)):
+            await store.write(each).wait()
+        await store.writer.wait_rows()
+
+        async def meanwhile(key: str) -> None:
+            await trio.sleep(0.001)
+            await store.write(new_run(key)[1]).wait()
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(meanwhile, "e")
+            shared.database.to_come.extend([first, None, second])
+            assert await store.expire(["Rdone"], BEFORE) in (0, 1)
+        assert counted(store) == {"running": 5}
+        await store.write(new_run("f")[1]).wait()
+        stopped = Stopped("Ra", "shop", "running", 2, "running", 1, "a bug")
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(meanwhile, "g")
+            store.withhold("Ra")
+            shared.database.to_come.extend([first, None, second])
+            await store.stop(stopped, 5).wait()
+        await store.writer.wait_rows()
+        assert counted(store) == {"running": 6, "paused": 1}
+        in_tables = run_counts(shared.database.primary.db)
+    assert in_tables == {"running": 6, "paused": 1}
+
+
+def counted(store: TableStore) -> dict[str, int]:
+    """Runs by state, as memory counts them."""
+    return {state: runs for state, runs in store.writer.run_counts.items() if runs}
 
 
 async def test_what_the_standby_lacks_is_told_to_nobody(
