@@ -38,7 +38,7 @@ from engine.store.sqlite.compact import Compacted, compact
 from engine.store.sqlite.file.owner import Owner, check_unowned, the_file
 from engine.store.sqlite.store import open_store
 from engine.store.sqlite.verify.verify import verify
-from engine.store.sqlite.views.views import SqliteViews
+from engine.store.tables.views.views import TableViews
 from engine.wire import PROBLEMS, access
 from engine.wire.doctor import Finding, Verdict
 
@@ -152,7 +152,7 @@ async def _change(db: Path, done: Done, work: Work[T]) -> T | Refused:
         audit = Audit(store, clock)
         entry = audit.begin(done.act, done.what, done.asked.decode(), Actor(done.actor, None))
         try:
-            answer = await work(changes_of(registry, SqliteViews(store), clock), clock.utc_ms())
+            answer = await work(changes_of(registry, TableViews(store), clock), clock.utc_ms())
         except Refused as refused:
             audit.end(entry, PROBLEMS[refused.problem].status, refused.problem)
             return refused  # raised here it would leave within a group of the store's nursery

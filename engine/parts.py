@@ -43,8 +43,8 @@ from engine.runs.engine import Engine
 from engine.runs.limits.bounds import EngineLimits
 from engine.store.sqlite.backup.backup import SqliteCopies
 from engine.store.sqlite.store import SqliteStore
-from engine.store.sqlite.views.jobs import SqliteJobs
-from engine.store.sqlite.views.views import SqliteViews
+from engine.store.tables.views.jobs import TableJobs
+from engine.store.tables.views.views import TableViews
 from engine.telemetry.log import logger
 from engine.telemetry.metrics import Metrics
 
@@ -63,7 +63,7 @@ class Opened(Struct, frozen=True):
 def in_file(store: SqliteStore, file: str) -> Opened:
     """The embedded one."""
     copies = SqliteCopies(store.path, store.wal)
-    return Opened(store, SqliteViews(store), SqliteJobs(store, logger().error), copies, file)
+    return Opened(store, TableViews(store), TableJobs(store, logger().error), copies, file)
 
 
 def engine_limits(room: Room) -> EngineLimits:

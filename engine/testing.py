@@ -30,8 +30,8 @@ from engine.process.descriptors import make_room
 from engine.registry.files import sources_of
 from engine.registry.watch import Files
 from engine.store.model.store import NoCopies, new_database, open_model
-from engine.store.sqlite.views.jobs import SqliteJobs
-from engine.store.sqlite.views.views import SqliteViews
+from engine.store.tables.views.jobs import TableJobs
+from engine.store.tables.views.views import TableViews
 from engine.telemetry.log import logger
 
 __all__ = ["RunningEngine", "running_engine"]
@@ -113,8 +113,8 @@ class RunningEngine:
 async def _serve_from_memory(it: Around) -> None:
     opening = partial(open_model, new_database(), it.instance)
     async with opening(started_at=it.clock.steady_ms(), log=logger().warning) as store:
-        jobs = SqliteJobs(store, logger().error)
-        await serve_from(Opened(store, SqliteViews(store), jobs, NoCopies(), None), it)
+        jobs = TableJobs(store, logger().error)
+        await serve_from(Opened(store, TableViews(store), jobs, NoCopies(), None), it)
 
 
 @contextmanager

@@ -14,7 +14,7 @@ import pytest
 from engine.core.model import StepState
 from engine.ports.store import Due
 from engine.store.sqlite.store import open_store
-from engine.store.sqlite.views.views import SqliteViews
+from engine.store.tables.views.views import TableViews
 from tests.store.support import OWNER, the_run
 from tests.world import payload_of
 
@@ -44,7 +44,7 @@ async def test_the_loader_makes_finished_runs(tmp_path: Path):
     path = tmp_path / "a.db"
     load(path, "--kind=finished")
     async with open_store(path, OWNER, started_at=0) as store:
-        views = SqliteViews(store)
+        views = TableViews(store)
         assert (await views.summary(0)).runs == {"completed": RUNS}
         due = await store.due(Due(-1, "", ""), 2**62, 10)
         assert due == []

@@ -31,7 +31,7 @@ from engine.front.show.digests import Digests
 from engine.jobs import bulk, plan
 from engine.ports.views import EventRecord
 from engine.process.environment import CLIENT_VARIABLES, service_links
-from engine.store.sqlite.views.filter import ROWS_LOOKED_AT_MAX
+from engine.store.tables.views.filter import ROWS_LOOKED_AT_MAX
 from engine.telemetry.run_log import ERROR_CHARS_MAX
 from engine.telemetry.throttle import LEFT_OUT, LINES_PER_S_MAX
 from engine.wire import operate

@@ -67,6 +67,11 @@ ROWS = (
         "engine.core.* engine.ports engine.http engine.process.platform httpx msgspec trio",
     ),
     row("engine.store", "engine.core.* engine.ports msgspec trio"),
+    row("engine.store.tables", "engine.core.* engine.ports engine.store msgspec"),
+    row(
+        "engine.store.tables.views",
+        "engine.core.* engine.ports engine.store engine.store.tables msgspec trio",
+    ),
     row(
         "engine.store.sqlite.file",
         "engine.ports engine.process.platform msgspec trio",
@@ -75,34 +80,30 @@ ROWS = (
     row(
         "engine.store.sqlite",
         "engine.core.* engine.ports engine.process.platform engine.store engine.store.sqlite.file "
-        "sqlite_utils msgspec trio",
+        "engine.store.tables sqlite_utils msgspec trio",
         without=CHANCE - {"sqlite3"},
     ),
     row(
         "engine.store.sqlite.backup",
         "engine.ports engine.process.platform engine.store engine.store.sqlite "
-        "engine.store.sqlite.file msgspec trio",
+        "engine.store.sqlite.file engine.store.tables msgspec trio",
         without=CHANCE - {"sqlite3"},
     ),
     row(
         "engine.store.sqlite.verify",
         "engine.core.* engine.ports engine.store engine.store.sqlite engine.store.sqlite.file "
-        "msgspec",
-        without=CHANCE - {"sqlite3"},
-    ),
-    row(
-        "engine.store.sqlite.views",
-        "engine.core.* engine.ports engine.store.* msgspec trio",
+        "engine.store.tables msgspec",
         without=CHANCE - {"sqlite3"},
     ),
     row(
         "engine.store.model",
-        "engine.core.* engine.ports engine.store engine.store.sqlite sqlite_utils trio",
+        "engine.core.* engine.ports engine.store engine.store.sqlite engine.store.tables "
+        "sqlite_utils trio",
         without=CHANCE - {"sqlite3"},
     ),
     row(
         "engine.store.postgres",
-        "engine.core.* engine.ports engine.store msgspec psycopg trio",
+        "engine.core.* engine.ports engine.store engine.store.tables msgspec psycopg trio",
     ),
     row("engine.registry", "engine.core.* engine.wire engine.ports engine.process msgspec trio"),
     row(
@@ -433,7 +434,7 @@ def test_the_dashboards_first_picture_needs_no_http_library() -> None:
         ("engine.runs.engine", "from engine.store.sqlite.store import open_store"),
         ("engine.runs.live", "from engine import main"),
         ("engine.store.x", "from ..runs.engine import Engine"),
-        ("engine.store.writer", "from engine.store.sqlite.tables import RUN"),
+        ("engine.store.writer", "from engine.store.tables.writing import RUN"),
         ("engine.store.replay", "import sqlite3"),
         ("engine.front.api.x", "import sqlite3"),
         ("engine.front.server.x", "from engine.runs.engine import Engine"),

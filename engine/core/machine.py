@@ -457,7 +457,7 @@ def _set_payload(run: Run, step: Step, event: PayloadSet) -> None:
 
 
 def _end_as_it_is(run: Run, event: EndedAsItIs) -> tuple[Step, ...]:
-    """What `store/sqlite/stopped.py` does by statements over the rows, which may be unreadable."""
+    """What `store/tables/stopped.py` does by statements over the rows, which may be unreadable."""
     touched = tuple(step for step in run.steps.values() if not step.ended)
     for step in touched:
         _finish(run, step, CANCELLED, event.at)

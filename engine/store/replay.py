@@ -26,7 +26,7 @@ class Kept(Protocol):
     """Up to which event the tables are complete."""
     owner: str
     epoch: int
-    not_of_a_run: type[Exception]
+    not_of_a_run: type[Exception] | tuple[type[Exception], ...]
     """What it raises that is not the fault of one run."""
 
     def journal(self) -> Iterable[tuple[int, bytes]]:

@@ -18,7 +18,7 @@ from engine.core.outcome import Answered, Outcome
 from engine.ports.caller import Invocation
 from engine.ports.registry import Registered
 from engine.runs.limits.bounds import EngineLimits
-from engine.store.sqlite.views.views import SqliteViews
+from engine.store.tables.views.views import TableViews
 from engine.telemetry.run_log import Watchers
 from tests.world import FakeClock, Handler, World, inline, ok, world
 
@@ -95,7 +95,7 @@ async def telling(
     watch = Watchers(count=alerts.watch)
     async with world(path, answer, clock=clock, watch=watch, limits=limits, strict=strict) as it:
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(alerts.run, it.engine, SqliteViews(it.store))
+            nursery.start_soon(alerts.run, it.engine, TableViews(it.store))
             yield it, alerts, said
             nursery.cancel_scope.cancel()
 

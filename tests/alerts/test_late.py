@@ -16,7 +16,7 @@ from engine.core.outcome import Outcome
 from engine.core.retry import DAY_MS
 from engine.ports.caller import Invocation
 from engine.ports.views import LateFound, LateRuns
-from engine.store.sqlite.views.views import SqliteViews
+from engine.store.tables.views.views import TableViews
 from tests.alerts.receiver import failing, settings, telling
 from tests.world import EPOCH_MS, ok
 
@@ -50,11 +50,11 @@ async def test_late_runs_that_cannot_all_be_looked_at_are_not_over(
     there = [LateFound(runs, is_cut=True), LateFound((), is_cut=True), LateFound()]
     asked: list[int] = []
 
-    async def late_runs(self: SqliteViews, opened_before: int) -> LateFound:
+    async def late_runs(self: TableViews, opened_before: int) -> LateFound:
         asked.append(opened_before)
         return there[min(len(asked) - 1, 5) // 2]
 
-    monkeypatch.setattr(SqliteViews, "late_runs", late_runs)
+    monkeypatch.setattr(TableViews, "late_runs", late_runs)
     async with telling(path, failing, asked=settings(Rule.LATE)) as (_, _alerts, said):
         await trio.sleep(1)
         assert said.data()["summary"] == (

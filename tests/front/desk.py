@@ -23,8 +23,8 @@ from engine.ports.caller import AllTargets
 from engine.ports.jobs import Came, CameTo, Job, JobRun, KeptJob, RunEnd
 from engine.ports.views import RunQuery, RunRecord, RunsFound
 from engine.runs.stopped import OnActed
-from engine.store.sqlite.views.jobs import SqliteJobs
-from engine.store.sqlite.views.views import SqliteViews
+from engine.store.tables.views.jobs import TableJobs
+from engine.store.tables.views.views import TableViews
 from engine.telemetry.log import Log
 from tests.world import FakeClock, World
 
@@ -241,5 +241,5 @@ def many(count: int) -> Desk:
 def jobs_of(it: World) -> Bulk:
     """The jobs of a world, on its own store."""
     quiet: Log = lambda event, **values: None  # noqa: E731
-    views, jobs = SqliteViews(it.store), SqliteJobs(it.store)
+    views, jobs = TableViews(it.store), TableJobs(it.store)
     return Bulk(views.runs, jobs, it.engine, NoTokens(), FakeClock(), quiet, quiet, quiet)

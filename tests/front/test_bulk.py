@@ -25,7 +25,7 @@ from engine.jobs.bulk import JOBS_UNDER_WAY_MAX
 from engine.jobs.work import REASON_CHARACTERS_MAX, REASONS_KEPT_MAX
 from engine.ports.caller import Invocation
 from engine.ports.views import RunQuery
-from engine.store.sqlite.views.views import SqliteViews
+from engine.store.tables.views.views import TableViews
 from tests.front.desk import Desk, jobs_of, many, run, working
 from tests.world import EPOCH_MS, ok, recorded, world
 
@@ -388,7 +388,7 @@ async def test_with_an_engine(autojump_clock: object, path: Path) -> None:
         return ok() if mended and call.idempotency_key != "k2" else Answered(500)
 
     async with world(path, app) as it:
-        views = SqliteViews(it.store)
+        views = TableViews(it.store)
         jobs = jobs_of(it)
         policy = RetryPolicy(count=1, back_off_ms=1_000, jitter=0)
         for number in range(4):

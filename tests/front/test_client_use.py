@@ -18,7 +18,7 @@ from engine.ports.registry import Registered
 from engine.registry.limits import LimitKind, SetLimits
 from engine.registry.registry import Registry
 from engine.runs.open.callers import Wait
-from engine.store.sqlite.views.views import SqliteViews
+from engine.store.tables.views.views import TableViews
 from engine.wire import LimitUsed
 from tests.world import World, taking, world
 
@@ -57,7 +57,7 @@ async def at_work(path: Path, **limits: ClientLimits) -> AsyncIterator[tuple[Wor
         [Client(name, limits=its, defined_in=FILE) for name, its in limits.items()], []
     )
     async with world(path, taking(10), registry=registry) as it:
-        it.engine.new_runs.count_open = SqliteViews(it.store).open_runs
+        it.engine.new_runs.count_open = TableViews(it.store).open_runs
         yield it, SetLimits(Kept(), registry, {}, lambda hosts: None, lambda: 1)
 
 

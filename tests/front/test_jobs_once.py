@@ -28,7 +28,7 @@ from engine.ports.caller import Invocation
 from engine.ports.views import RunQuery
 from engine.store.journal import unpack
 from engine.store.offload import Offload
-from engine.store.sqlite.views.views import SqliteViews
+from engine.store.tables.views.views import TableViews
 from tests.front.desk import jobs_of
 from tests.world import World, inline, ok, recorded, world
 
@@ -155,7 +155,7 @@ async def test_what_came_of_them(path: Path, autojump_clock: object) -> None:
     app.always = {"k1": 503, "k2": 503, "k3": 402}
     app.holds_back = {"k4"}
     async with world(path, app) as it:
-        jobs, views = jobs_of(it), SqliteViews(it.store)
+        jobs, views = jobs_of(it), TableViews(it.store)
         ids = [run.id for run in (await views.runs(RunQuery(newest_first=False))).runs]
         async with trio.open_nursery() as nursery:
             await nursery.start(jobs.run)
@@ -212,10 +212,10 @@ async def test_of_a_workflow_the_step_at_fault_is_told(path: Path, autojump_cloc
         job = await to_the_end(it)
         assert job.failures == (wire.FailedRuns(503, None, 1),)
         status = 200
-        (run,) = (await SqliteViews(it.store).runs(RunQuery())).runs
+        (run,) = (await TableViews(it.store).runs(RunQuery())).runs
         await it.act(run.id, Action.RETRY)
         await trio.sleep(5)
-        (run,) = (await SqliteViews(it.store).runs(RunQuery())).runs
+        (run,) = (await TableViews(it.store).runs(RunQuery())).runs
         assert run.state == "completed"
         told = await shown(jobs_of(it), job.id)
         assert (told.runs, told.failures) == ({"failed": 1}, job.failures)
@@ -237,7 +237,7 @@ async def test_another_payload_for_one_of_the_first(path: Path, autojump_clock: 
             await trio.sleep(10)
             assert (await shown(jobs, begun.id)).runs == {"backing-off": 1}
             app.always = {}
-            runs = await SqliteViews(it.store).runs(RunQuery(newest_first=False))
+            runs = await TableViews(it.store).runs(RunQuery(newest_first=False))
             given = Given(200, b"2", None, b"2", "application/json", json=True)
             await it.act(
                 runs.runs[0].id, Action.RERUN, step_id=runs.runs[0].id, given=given, reason="a typo"
@@ -255,8 +255,8 @@ async def test_what_retention_has_removed_is_told_so(path: Path, autojump_clock:
     async with world(path, app) as it:
         job = await to_the_end(it)
         now = it.engine.clock.steady_ms()
-        ids = [run.id for run in (await SqliteViews(it.store).runs(RunQuery())).runs]
+        ids = [run.id for run in (await TableViews(it.store).runs(RunQuery())).runs]
         assert await it.store.expire(ids[:2], {"completed": now}) == 2
         assert (await shown(jobs_of(it), job.id)).runs == {"expired": 2, "completed": 1}
-        found = await SqliteViews(it.store).runs(RunQuery(filter=parse(f"job:{job.id}")))
+        found = await TableViews(it.store).runs(RunQuery(filter=parse(f"job:{job.id}")))
         assert [run.id for run in found.runs] == ids[2:]

@@ -15,7 +15,7 @@ from engine.core.rules.action import Action
 from engine.ports.caller import Invocation
 from engine.ports.views import record_of
 from engine.runs.open.callers import Wait
-from engine.store.sqlite.views.views import SqliteViews
+from engine.store.tables.views.views import TableViews
 from tests.world import still_open, world
 
 
@@ -34,7 +34,7 @@ async def test_rows_agree(paused: bool, autojump_clock: object, path: Path) -> N
             await it.act(opened.run_id, Action.PAUSE)
         live = await it.engine.memory.get(opened.run_id)
         assert live is not None
-        listed = await SqliteViews(it.store).tree(opened.run_id)
+        listed = await TableViews(it.store).tree(opened.run_id)
         assert listed is not None
 
         assert record_of(live.run) == replace(listed[0], at=None, reason=None)

@@ -15,8 +15,8 @@ import httpx
 from engine.core.model import run_of
 from engine.ports.store import Body
 from engine.store.journal import unpack
-from engine.store.sqlite.readers import stored_body
 from engine.store.sqlite.verify.verify import verify
+from engine.store.tables.reading import stored_body
 from tests.kill.application import RELEASE, STEPS, WORKFLOW, digest
 from tests.kill.callers import CLIENT, Load, is_gone
 

@@ -12,7 +12,7 @@ from engine.core.model import StepState
 from engine.core.rules import retention as rules
 from engine.core.rules.retention import Retention
 from engine.jobs import retention as jobs
-from engine.store.sqlite import cut
+from engine.store.tables import cut
 
 KEPT_MS = 1_500
 EVERY_S = 0.2

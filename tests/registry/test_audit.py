@@ -22,8 +22,8 @@ from engine.registry.audit import (
     Audit,
     Refusal,
 )
-from engine.store.sqlite.audit import FORGOTTEN_AT_ONCE
 from engine.store.sqlite.store import SqliteStore
+from engine.store.tables.audit import FORGOTTEN_AT_ONCE
 from tests.store.support import rows, store_at
 from tests.world import EPOCH_MS, FakeClock
 

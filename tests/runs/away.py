@@ -13,7 +13,7 @@ import pytest
 from engine.core.errors import Problem, Refused
 from engine.ports.caller import Invocation
 from engine.runs.open.callers import Wait
-from engine.store.sqlite.views.views import SqliteViews
+from engine.store.tables.views.views import TableViews
 from tests.store.faults import Disk
 from tests.world import World, world
 
@@ -26,7 +26,7 @@ class Away:
 
     def __init__(self, it: World, disk: Disk) -> None:
         self.it, self.disk = it, disk
-        self.views = SqliteViews(it.store)
+        self.views = TableViews(it.store)
 
     async def begin(self) -> None:
         """The disk is full, and something is written: the store is away when this returns."""

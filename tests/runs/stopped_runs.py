@@ -15,7 +15,7 @@ from engine.core.rules import attempt
 from engine.ports.caller import Invocation
 from engine.ports.views import RunRecord
 from engine.runs.open.callers import Recorded, Wait
-from engine.store.sqlite.views.views import SqliteViews
+from engine.store.tables.views.views import TableViews
 from tests.world import World, ok, still_open
 
 STEP = "http://app:9000/workflows/w/steps/charge"
@@ -77,6 +77,6 @@ async def refused(it: World, *, key: str = "bad", url: str | None = None) -> Ref
 
 
 async def row_of(it: World, run_id: str) -> RunRecord:
-    found = await SqliteViews(it.store).tree(run_id)
+    found = await TableViews(it.store).tree(run_id)
     assert found is not None
     return found[0]

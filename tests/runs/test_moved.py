@@ -20,7 +20,7 @@ from engine.ports.registry import ANY_CLIENT, Clients
 from engine.ports.views import RunQuery
 from engine.runs.limits.bounds import EngineLimits
 from engine.runs.open.callers import Wait
-from engine.store.sqlite.views.views import SqliteViews
+from engine.store.tables.views.views import TableViews
 from tests.store.support import change_file
 from tests.world import World, ok, recorded, still_open, world
 
@@ -56,7 +56,7 @@ async def test_a_rule_outlives_the_engine(autojump_clock: object, path: Path) ->
         async with world(path, app) as it:
             found = still_open(await it.post(f"{OLD}/w", key, wait=AT_ONCE))
             assert found.run_id == run_id
-            (record, _, _) = await SqliteViews(it.store).tree(run_id) or pytest.fail("no run")
+            (record, _, _) = await TableViews(it.store).tree(run_id) or pytest.fail("no run")
             assert [(move.from_url, move.to_url) for move in record.moves] == [
                 (f"{OLD}/", f"{NEW}/")
             ]
@@ -77,9 +77,9 @@ async def test_rules_without_a_time_and_unreadable_ones_are_listed(
         run_id = still_open(await it.post(f"{OLD}/w", retry=SLOW, wait=AT_ONCE)).run_id
     change_file(path, f"UPDATE run SET moves = '{kept}'")
     async with world(path, away, strict=False) as it:
-        (record, *_) = await SqliteViews(it.store).tree(run_id) or pytest.fail("no run")
+        (record, *_) = await TableViews(it.store).tree(run_id) or pytest.fail("no run")
         assert [(move.from_url, move.to_url, move.at) for move in record.moves] == shown
-        assert (await SqliteViews(it.store).runs(RunQuery())).total == 1
+        assert (await TableViews(it.store).runs(RunQuery())).total == 1
 
 
 async def test_who_queues_at_a_dead_host_is_called_elsewhere(

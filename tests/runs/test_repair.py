@@ -20,7 +20,7 @@ from engine.ports.caller import Invocation
 from engine.ports.store import Body
 from engine.runs.open.callers import Recorded, Wait
 from engine.store.sqlite.verify.verify import verify
-from engine.store.sqlite.views.views import SqliteViews
+from engine.store.tables.views.views import TableViews
 from tests.world import ROOT, World, ok, recorded, still_open, world
 
 STEP = "http://app:9000/steps/charge"
@@ -131,7 +131,7 @@ async def test_the_original_is_kept_and_readable(
         pass
     assert verify(path).faults == []
     async with world(path, app) as it:
-        views = SqliteViews(it.store)
+        views = TableViews(it.store)
         ended = [(each.generation, each.answer_attempt) for each in await views.outcomes(run_id)]
         assert ended == [(1, 1), (2, -2), (3, 2)]
         for number, data in ((1, b'"first"'), (-2, b'"set"'), (2, b'"second"')):
@@ -215,7 +215,7 @@ async def test_a_call_in_flight_is_let_end_and_kept(autojump_clock: object, path
         assert (answer.step.http_status, answer.step.state) == (204, "completed")
         assert answer.body is None or answer.body.data == b""
         assert await body_of(it, run_id, 1, answer=True) == b'"too late"'
-        found = await SqliteViews(it.store).tree(run_id)
+        found = await TableViews(it.store).tree(run_id)
         assert found is not None
         assert [each.counts_as for each in found[2]] == ["late"]
     assert len(it.caller.calls) == 1

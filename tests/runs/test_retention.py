@@ -21,7 +21,7 @@ from engine.jobs.retention import KEY_BYTES, Plan, Pruning
 from engine.ports.caller import Invocation
 from engine.ports.retention import EndedRun, Old
 from engine.ports.store import Body
-from engine.store.sqlite.readers import SQL
+from engine.store.tables.connection import SQL
 from engine.store.sqlite.verify.verify import verify
 from engine.telemetry.log import Log
 from tests.runs.pruned import MONTH, ONCE, fill, later

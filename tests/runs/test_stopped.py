@@ -21,7 +21,7 @@ from engine.runs.limits.bounds import EngineLimits
 from engine.runs.open.callers import Wait
 from engine.runs.open.flow import READ_AGAIN_S
 from engine.store.sqlite.store import SqliteStore
-from engine.store.sqlite.views.views import SqliteViews
+from engine.store.tables.views.views import TableViews
 from tests.runs.stopped_runs import ASYNC, STEP, App, a_bug, refused, row_of, stopped_run
 from tests.store.support import change_file, rows
 from tests.world import World, ok, recorded, still_open, world
@@ -52,7 +52,7 @@ async def test_a_bug_stops_its_run_and_nothing_else(
         assert (row.state, row.pause_reason) == (StepState.PAUSED, PauseReason.ENGINE_ERROR)
         assert "LookupError: a bug of the engine's (in broken, stopped_runs.py" in str(row.error)
         assert row.cause is not None
-        (cause,) = await SqliteViews(it.store).causes(0)
+        (cause,) = await TableViews(it.store).causes(0)
         assert (cause.runs, cause.latest.id) == (1, run_id)
         assert it.store.writer.run_counts == {"paused": 1, "completed": 1, "running": 0}
 
@@ -226,7 +226,7 @@ async def test_a_run_that_cannot_be_read(autojump_clock, path: Path, column: str
         assert (await refused(it)).problem is Problem.ENGINE_ERROR
         row = await row_of(it, run_id)
         assert (row.state, row.pause_reason) == (StepState.PAUSED, PauseReason.ENGINE_ERROR)
-        views = SqliteViews(it.store)
+        views = TableViews(it.store)
         assert {each.id for each in (await views.runs(ALL)).runs} == {run_id, good_id}
         assert row.at is not None
         assert (row.at.name, row.at.state, row.at.error) == ("index", "paused", row.error)

@@ -14,7 +14,7 @@ from engine.core.rules.action import Action
 from engine.ports.caller import Invocation
 from engine.runs.live import LiveRun
 from engine.runs.open.callers import Wait
-from engine.store.sqlite.views.views import SqliteViews
+from engine.store.tables.views.views import TableViews
 from tests.runs.stopped_runs import ASYNC, App, refused, row_of, stopped_run
 from tests.store.support import change_file, rows
 from tests.world import recorded, still_open, world
@@ -42,7 +42,7 @@ async def test_cancel_of_a_step_does_not_cancel_a_stopped_run(
     app = App()
     async with world(path, app, strict=False) as app.it:
         run_id = await stopped_run(app.it, monkeypatch)
-        found = await SqliteViews(app.it.store).tree(run_id)
+        found = await TableViews(app.it.store).tree(run_id)
         assert found is not None
         step_id = found[1][1].id if which == "child" else "nonsense"
         with pytest.raises(Refused) as told:
@@ -121,7 +121,7 @@ async def test_damage_of_one_run_ends_no_engine(autojump_clock, path: Path, dama
         assert recorded(await it.post(key="good")).step.state is StepState.COMPLETED
         problem = (await refused(it)).problem
         assert problem in (Problem.ENGINE_ERROR, Problem.STORE_UNAVAILABLE), problem
-        await SqliteViews(it.store).causes(0)
+        await TableViews(it.store).causes(0)
         await it.act(run_id, Action.CANCEL)
         assert recorded(await it.post(key="other")).step.state is StepState.COMPLETED
 
@@ -166,7 +166,7 @@ async def test_the_tree_of_a_run_without_a_row_is_what_there_is(
         run_id = recorded(await app.it.post(key="good")).step.run_id
     change_file(path, f"DELETE FROM step WHERE {gone.format(run=run_id)}")
     async with world(path, app) as app.it:
-        found = await SqliteViews(app.it.store).tree(run_id)
+        found = await TableViews(app.it.store).tree(run_id)
         assert found is not None
         (left,), attempts = found[1:]
         assert [each.step_id for each in attempts] == [left.id]

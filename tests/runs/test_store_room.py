@@ -12,7 +12,7 @@ from engine.core.errors import Problem, Refused
 from engine.core.outcome import Outcome
 from engine.ports.caller import Invocation
 from engine.runs.limits.bounds import EngineLimits
-from engine.store.sqlite.readers import bytes_used
+from engine.store.tables.reading import bytes_used
 from tests.world import ok, recorded, world
 
 LIMIT = 1_000_000

@@ -29,8 +29,8 @@ from engine.ports.jobs import Job, JobOrder
 from engine.process.clock import Clock
 from engine.runs.engine import Engine
 from engine.store.sqlite.store import SqliteStore
-from engine.store.sqlite.views.jobs import SqliteJobs
-from engine.store.sqlite.views.views import SqliteViews
+from engine.store.tables.views.jobs import TableJobs
+from engine.store.tables.views.views import TableViews
 from tests.simulation.history import Act, History
 from tests.simulation.life import Died, Life
 
@@ -92,9 +92,9 @@ def bulk_of(engine: Engine, life: Life, clock: Clock) -> Bulk:
     def erred(event: str, **values: object) -> None:
         history.fail("engine", f"{event} {values}")
 
-    jobs = SqliteJobs(store, erred)
+    jobs = TableJobs(store, erred)
     acting, tokens = _Acting(engine, life), _NoTokens()
-    return Bulk(SqliteViews(store).runs, jobs, acting, tokens, clock, said, said, erred)
+    return Bulk(TableViews(store).runs, jobs, acting, tokens, clock, said, said, erred)
 
 
 async def ask(net: Net, rng: Random) -> None:

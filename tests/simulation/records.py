@@ -28,10 +28,10 @@ from engine.ports.views import record_of
 from engine.store.journal import event_records, opened_part
 from engine.store.replay import replay
 from engine.store.rows import run_from, run_record_from, step_from
-from engine.store.sqlite.readers import SQL
 from engine.store.sqlite.sink import SqliteKept
 from engine.store.sqlite.store import prepare
 from engine.store.sqlite.verify.verify import verify
+from engine.store.tables.connection import SQL
 from tests.simulation.history import History, Post
 from tests.simulation.jobs import JobRecords
 from tests.simulation.undone import REFUSED_FOR_NOW

@@ -27,11 +27,11 @@ from engine.ports.views import (
     StuckOf,
 )
 from engine.store import rows
-from engine.store.sqlite.readers import SQL
 from engine.store.sqlite.schema import migrations
-from engine.store.sqlite.tables import Table
-from engine.store.sqlite.views import boards, together
-from engine.store.sqlite.views.views import SqliteViews
+from engine.store.tables.connection import SQL
+from engine.store.tables.views import boards, together
+from engine.store.tables.views.views import TableViews
+from engine.store.tables.writing import Table
 from tests.store.shelf import NOW, a_run, a_step, fill, holds, random_runs
 from tests.store.support import RETRY, answered, change_file, new_run, started, store_at
 
@@ -73,7 +73,7 @@ async def test_runs_with_one_cause_stand_together(path: Path) -> None:
     dismissed.dismissed = True
     await fill(path, [*runs, dismissed, a_run("01F", a_step("01F"))])
     async with store_at(path) as store:
-        views = SqliteViews(store)
+        views = TableViews(store)
         first, second = await views.causes(new_since=30)
         assert (first.runs, first.new_runs, first.first_at, first.last_at) == (3, 1, 10, 50)
         assert (first.latest.id, first.latest.stuck_at) == ("01B", 50)
@@ -90,7 +90,7 @@ async def test_exhausted_and_failed_by_the_same_thing_are_one_cause(path: Path) 
     """What has to be mended is the same; of two that got stuck at once the later run is told."""
     await fill(path, [failed("01A", 10), paused("01B", 10)])
     async with store_at(path) as store:
-        (only,) = await SqliteViews(store).causes(0)
+        (only,) = await TableViews(store).causes(0)
         assert (only.runs, only.latest.id, only.latest.state) == (2, "01B", "paused")
 
 
@@ -99,7 +99,7 @@ async def test_as_many_causes_as_fit(path: Path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(boards, "CAUSES_MAX", 2)
     await fill(path, [failed(f"01{n}", n, 500 + n) for n in range(4)])
     async with store_at(path) as store:
-        found = await SqliteViews(store).causes(0)
+        found = await TableViews(store).causes(0)
         assert [each.latest.id for each in found] == ["013", "012"]
 
 
@@ -110,10 +110,10 @@ async def test_rows_learn_that_a_run_is_stuck_and_is_no_longer(path: Path) -> No
         store.write(write)
         store.write(started(run, 1))
         await store.write(answered(run, 2, 410)).wait()  # in the journal; the rows come later
-        (only,) = await SqliteViews(store).causes(0)
+        (only,) = await TableViews(store).causes(0)
         assert (only.runs, only.first_at, only.latest.id) == (1, 2, "Rk")
     async with store_at(path) as store:
-        assert [each.runs for each in await SqliteViews(store).causes(0)] == [1]
+        assert [each.runs for each in await TableViews(store).causes(0)] == [1]
         assert RETRY.stop_on == (410,)
 
 
@@ -121,7 +121,7 @@ async def retries(store_path: Path, query: RetryQuery) -> list[RetryRecord]:
     """All that the query finds, page after page."""
     found: list[RetryRecord] = []
     async with store_at(store_path) as store:
-        views = SqliteViews(store)
+        views = TableViews(store)
         while True:
             page = await views.retries(query)
             assert len(page.retries) <= query.limit
@@ -209,7 +209,7 @@ async def test_what_is_due_when(path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     runs = [retrying("01A", *(NOW + edge for edge in edges)), a_run("01B", a_step("01B"))]
     await fill(path, runs)
     async with store_at(path) as store:
-        views = SqliteViews(store)
+        views = TableViews(store)
         wanted = [(10_000, 3), (60_000, 2), (600_000, 2), (None, 2)]
         assert await views.due_counts(NOW) == [DueCount(*each) for each in wanted]
         summary = await views.summary(NOW)
@@ -276,7 +276,7 @@ async def test_five_hundred_runs_of_two_faults_are_two_causes(path: Path) -> Non
         run.root.error = "http-status: answered 402"
     await fill(path, runs)
     async with store_at(path) as store:
-        views = SqliteViews(store)
+        views = TableViews(store)
         most, least = await views.causes(0)
         assert (most.runs, least.runs) == (400, 100)
         assert [cause_row(it).pattern for it in (most, least)] == [
@@ -345,7 +345,7 @@ async def test_alerts_that_go_on_are_of_causes_by_their_new_names(path: Path) ->
     change_file(path, "DELETE FROM _sqlite_migrations WHERE name >= 'm017'")
     async with store_at(path) as store:
         (entry,) = store.registered
-        views = SqliteViews(store)
+        views = TableViews(store)
         causes = await views.known_causes()
     need = stuck(run)
     assert need is not None
@@ -364,14 +364,14 @@ async def test_runs_that_are_open_for_long(path: Path) -> None:
     others = [failed(f"{OLD}D", 10), paused(f"{OLD}E", 10), a_run("1Z", a_step("1Z"))]
     await fill(path, [*runs, *others])
     async with store_at(path) as store:
-        found = await SqliteViews(store).late_runs(10)
+        found = await TableViews(store).late_runs(10)
         assert not found.is_cut
         (late,) = found.runs
         assert (late.runs, late.first_id) == (3, f"{OLD}A")
         assert (late.client, late.workflow) == (runs[0].client, runs[0].root.spec.workflow)
-        (late,) = (await SqliteViews(store).late_runs(11)).runs
+        (late,) = (await TableViews(store).late_runs(11)).runs
         assert (late.runs, late.first_id) == (4, OLD)
-        assert await SqliteViews(store).late_runs(0) == LateFound()
+        assert await TableViews(store).late_runs(0) == LateFound()
 
 
 @pytest.mark.parametrize(("most", "left", "is_cut"), [(5, 3, False), (4, 3, True), (1, 0, True)])
@@ -384,7 +384,7 @@ async def test_of_more_runs_than_are_looked_at_it_is_said(
     await fill(path, runs)
     monkeypatch.setattr(boards, "LATE_LOOKED_AT_MAX", most)
     async with store_at(path) as store:
-        found = await SqliteViews(store).late_runs(10)
+        found = await TableViews(store).late_runs(10)
         assert (sum(it.runs for it in found.runs), found.is_cut) == (left, is_cut)
 
 
@@ -404,7 +404,7 @@ async def test_causes_that_are_known(path: Path) -> None:
     await fill(path, runs)
     causes = {need.cause for run in runs if (need := stuck(run))}
     async with store_at(path) as store:
-        views = SqliteViews(store)
+        views = TableViews(store)
         assert await views.known_causes() == causes
         (first, *_) = sorted(causes)
         assert await views.known_causes([first, "gone"]) == {first}
@@ -416,7 +416,7 @@ async def test_how_many_are_stuck_for_each_of_some_causes(path: Path) -> None:
     runs = [failed("01A", 10), failed("01B", 50), failed("01C", 20, 404)]
     await fill(path, runs)
     async with store_at(path) as store:
-        views = SqliteViews(store)
+        views = TableViews(store)
         first, second = await views.causes(0)
         found = await views.stuck_of([first.cause, "gone"])
         assert found == {first.cause: StuckOf(2, 50)}
@@ -432,7 +432,7 @@ async def test_causes_that_are_left_out_take_nobodys_place(
     monkeypatch.setattr(boards, "CAUSES_MAX", 2)
     await fill(path, [failed(f"01{n}", n, 500 + n) for n in range(4)])
     async with store_at(path) as store:
-        views = SqliteViews(store)
+        views = TableViews(store)
         hidden = [each.cause for each in await views.causes(0)]
         left = await views.causes(0, but=hidden)
         assert [each.latest.id for each in left] == ["011", "010"]

@@ -18,12 +18,12 @@ from engine.ports.audit import AuditEntry
 from engine.ports.report import Report
 from engine.ports.store import Body, Stopped, Stored, Write
 from engine.store.expiry import Expiry
-from engine.store.sqlite import cut, readers
 from engine.store.sqlite.backup.restore import restore
 from engine.store.sqlite.compact import compact
 from engine.store.sqlite.store import SqliteStore
 from engine.store.sqlite.verify import fold
 from engine.store.sqlite.verify.verify import verify
+from engine.store.tables import cut, reading
 from tests.store.support import (
     OWNER,
     answered,
@@ -262,7 +262,7 @@ async def test_a_body_that_is_read_while_its_entry_is_cut(
     """Is the whole body: of two runs with an entry in common, the second one's lies behind."""
     other = b'"' + b"o" * 6_000 + b'"'
     looked: list[bool] = []
-    find = readers._bodies_of_entry
+    find = reading._bodies_of_entry
 
     def cut_behind(db: sqlite3.Connection, entry: int | None) -> object:
         found = find(db, entry)
@@ -283,7 +283,7 @@ async def test_a_body_that_is_read_while_its_entry_is_cut(
         await put(store, Write(opened_too.change, (Body(second.id, 1, other),)))
         await fill(store)
         await store.writer.wait_rows()
-        monkeypatch.setattr(readers, "_bodies_of_entry", cut_behind)
+        monkeypatch.setattr(reading, "_bodies_of_entry", cut_behind)
         for _ in range(2):
             body = await store.body(second.id, 1, answer=False)
             assert isinstance(body, Body)

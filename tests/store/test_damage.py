@@ -15,14 +15,14 @@ from engine.ports.views import RetryQuery, RunQuery
 from engine.store.sqlite import content
 from engine.store.sqlite.readers import Readers
 from engine.store.sqlite.store import SqliteStore
-from engine.store.sqlite.views.views import SqliteViews
+from engine.store.tables.views.views import TableViews
 from tests.store.faults import Disk, sqlite_error
 from tests.store.support import change_file, new_run, store_at
 
-Look = Callable[[SqliteStore, SqliteViews], Awaitable[Any]]
+Look = Callable[[SqliteStore, TableViews], Awaitable[Any]]
 
 
-async def find_run(store: SqliteStore, views: SqliteViews) -> None:
+async def find_run(store: SqliteStore, views: TableViews) -> None:
     """What each new run begins with."""
     store.find_run("shop", "w", "k")
 
@@ -54,6 +54,8 @@ DAMAGED, UNREADABLE = ("store-damaged", 60), ("store-unreadable", 5)
 class Broken:
     """A connection on which every statement fails so."""
 
+    in_transaction = False
+
     def __init__(self, error: sqlite3.Error) -> None:
         self.error = error
 
@@ -83,7 +85,7 @@ async def test_whoever_reads_is_told_of_the_file(
     async with store_at(path, log=lambda event, **values: logged.append((event, values))) as store:
         await store.write(new_run("k")[1]).wait()
         await store.writer.wait_rows()
-        views = SqliteViews(store)
+        views = TableViews(store)
         await LOOKS[look](store, views)
         broken: Any = Broken(sqlite_error(code, name))
         for readers in (store.readers, store.view_readers):

@@ -9,7 +9,7 @@ import pytest
 from engine.core.retry import DAY_MS
 from engine.ports.retention import Expired
 from engine.store.sqlite.store import SqliteStore
-from engine.store.sqlite.views.views import SqliteViews
+from engine.store.tables.views.views import TableViews
 from tests.store.support import answered, change_file, new_run, rows, started, store_at
 
 BEFORE = {"completed": DAY_MS, "failed": DAY_MS, "cancelled": DAY_MS}
@@ -38,7 +38,7 @@ async def test_a_run_goes_whole_and_its_neighbours_stay(path: Path) -> None:
         )  # fmt: skip
         assert await store.expired("R1") == found
         assert (store.find_run("shop", "w", "10"), await store.expired("R10")) == ("R10", None)
-        owners = await SqliteViews(store).clients_of(["R1", "R10", "R9"])
+        owners = await TableViews(store).clients_of(["R1", "R10", "R9"])
         assert owners == {"R1": "shop", "R10": "shop"}, "who reads its events knows whose they are"
     for table in TABLES:
         column = "id" if table in ("run", "step") else "step_id"

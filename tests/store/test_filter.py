@@ -17,10 +17,11 @@ from engine.core.cause import stuck
 from engine.core.filter import parse
 from engine.core.model import Run, StepState
 from engine.ports.views import RunQuery
-from engine.store.sqlite.readers import SQL, connect_read_only
-from engine.store.sqlite.views import filter as filters
-from engine.store.sqlite.views.filter import Condition, find
-from engine.store.sqlite.views.views import SqliteViews
+from engine.store.sqlite.readers import connect_read_only
+from engine.store.tables.connection import SQL, Tables
+from engine.store.tables.views import filter as filters
+from engine.store.tables.views.filter import Condition, find
+from engine.store.tables.views.views import TableViews
 from tests.store.shelf import HOSTS, NOW, a_run, a_step, fill, holds, random_runs
 from tests.store.support import store_at
 
@@ -283,7 +284,7 @@ async def test_a_filter_for_states_alone_is_counted(path: Path) -> None:
         db.execute("INSERT INTO tally VALUES ('failed', 5)")
     db.close()
     async with store_at(path) as store:
-        views = SqliteViews(store)
+        views = TableViews(store)
         for text, total in (("is:failed", 5), ("is:ended !is:completed", 5), ("is:live", 0)):
             query = RunQuery(filter=parse(text), now=NOW, limit=2)
             found = await views.runs(query)
@@ -300,7 +301,7 @@ async def test_a_page_without_steps(path: Path) -> None:
     runs = [a_run(f"01{n}", a_step(f"01{n}", state=StepState.FAILED, ended_at=n)) for n in range(3)]
     await fill(path, runs)
     async with store_at(path) as store:
-        views = SqliteViews(store)
+        views = TableViews(store)
         for filter_text in (None, "key:*"):
             filter_terms = None if filter_text is None else parse(filter_text)
             whole, without = [
@@ -318,7 +319,7 @@ async def test_a_page_is_of_one_moment(path: Path) -> None:
     await fill(path, [a_run("010", a_step("010", state=StepState.FAILED, ended_at=1))])
     async with store_at(path) as store:
 
-        def work(db: sqlite3.Connection) -> list[str]:
+        def work(db: Tables) -> list[str]:
             read = "SELECT state FROM run"
             before = db.execute(read).fetchone()[0]
             other = sqlite3.connect(path)
@@ -327,7 +328,7 @@ async def test_a_page_is_of_one_moment(path: Path) -> None:
             other.close()
             return [before, db.execute(read).fetchone()[0]]
 
-        views = SqliteViews(store)
+        views = TableViews(store)
         assert await views._of_all(work, lambda a, b: a + b) == ["failed", "failed"]
 
 
@@ -336,7 +337,7 @@ async def test_a_page_of_the_view(path: Path) -> None:
     runs = [a_run(f"01{n}", a_step(f"01{n}", state=StepState.FAILED, ended_at=n)) for n in range(5)]
     await fill(path, runs)
     async with store_at(path) as store:
-        views = SqliteViews(store)
+        views = TableViews(store)
         whole = await views.runs(RunQuery(filter=parse("key:*"), now=NOW))
         assert (len(whole.runs), whole.total, whole.total_is_estimate) == (5, 5, False)
         assert whole.next is None

@@ -15,10 +15,10 @@ from engine.core.rules.action import Action
 from engine.core.text.ulid import first_run_id
 from engine.ports.jobs import Came, CameTo, Job, JobOrder, JobRun, KeptJob
 from engine.ports.views import RunQuery
-from engine.store.sqlite import jobs as tables
-from engine.store.sqlite.views import filter as filters
-from engine.store.sqlite.views.jobs import SqliteJobs
-from engine.store.sqlite.views.views import SqliteViews
+from engine.store.tables import jobs as tables
+from engine.store.tables.views import filter as filters
+from engine.store.tables.views.jobs import TableJobs
+from engine.store.tables.views.views import TableViews
 from tests.store.faults import Disk
 from tests.store.support import a_job, answered, change_file, new_run, rows, started, store_at
 
@@ -33,11 +33,11 @@ async def test_a_job_comes_back_as_it_was(path: Path) -> None:
     job = Job("J1", ORDER, "f", 1, 2, 3, {"it is paused": 1}, {"not-possible": ["no", "never"]})
     job.done, job.aborted, job.stopped_because, job.first_completed = 1, True, "bob", True
     async with store_at(path) as store:
-        jobs = SqliteJobs(store)
+        jobs = TableJobs(store)
         jobs.add_runs("J1", [JobRun("R2", None), JobRun("R1", 5)])
         await jobs.record(job).wait()
     async with store_at(path) as store:
-        jobs = SqliteJobs(store)
+        jobs = TableJobs(store)
         assert await jobs.under_way() == [job]
         assert await jobs.job("J1") == job
         assert await jobs.to_do("J1", "", 9) == [JobRun("R1", 5), JobRun("R2", None)]
@@ -51,7 +51,7 @@ async def test_a_job_comes_back_as_it_was(path: Path) -> None:
 async def test_jobs_are_found_by_whose_they_are(path: Path) -> None:
     """The latest first, in pages; by key those of the same client, or of all, alone."""
     async with store_at(path) as store:
-        jobs = SqliteJobs(store)
+        jobs = TableJobs(store)
         for number, only in enumerate(("shop", None, "cafe", "shop")):
             receipt = jobs.record(a_job(f"J{number}", only=only, key="k"))
         await receipt.wait()
@@ -78,11 +78,11 @@ async def test_a_record_that_cannot_be_read_keeps_nobody_from_the_others(
     lost = first_run_id(5_000)
     async with store_at(path) as store:
         for id in ("J1", lost, "J3"):
-            await SqliteJobs(store).record(a_job(id, key=id)).wait()
+            await TableJobs(store).record(a_job(id, key=id)).wait()
     change_file(path, f"UPDATE job SET record = '{bad}' WHERE id = '{lost}'")
     logged: list[tuple[str, str]] = []
     async with store_at(path) as store:
-        jobs = SqliteJobs(store, lambda event, job, why: logged.append((event, job)))
+        jobs = TableJobs(store, lambda event, job, why: logged.append((event, job)))
         assert [job.id for job in await jobs.under_way()] == ["J1", "J3"]
         assert [job.id for job in await jobs.jobs(None, None, 2)] == ["J3", "J1"]
         assert [job.id for job in await jobs.jobs(None, None, 1)] == ["J3"]
@@ -100,7 +100,7 @@ async def test_a_job_goes_with_all_of_its_runs(path: Path, monkeypatch: pytest.M
     """Some with each commit; no other's go. What was never begun is found by its runs."""
     monkeypatch.setattr(tables, "SQL_FORGET_RUNS", tables.SQL_FORGET_RUNS.replace("2000", "3"))
     async with store_at(path) as store:
-        jobs = SqliteJobs(store)
+        jobs = TableJobs(store)
         for id in ("J1", "J2", "J3"):
             jobs.add_runs(id, [JobRun(f"R{number}", None) for number in range(7)])
         jobs.record(a_job("J1"))
@@ -117,7 +117,7 @@ async def test_while_the_store_is_away_the_list_is_whole(path: Path) -> None:
     """Runs of which only the journal knows all are in it, as the others: each once."""
     disk = Disk()
     async with store_at(path, write_offload=disk) as store:
-        jobs, views = SqliteJobs(store), SqliteViews(store)
+        jobs, views = TableJobs(store), TableViews(store)
         jobs.add_runs("J1", [JobRun(f"R{key}", None) for key in "abc"])
         for key in "ab":
             jobs.record(a_job("J1"), CameTo(f"R{key}", 1, 1))
@@ -136,7 +136,7 @@ async def test_while_the_store_is_away_the_list_is_whole(path: Path) -> None:
 async def test_what_came_of_runs_that_are_not_there(path: Path) -> None:
     """They were removed; those that refused, or have not had their turn, are not counted."""
     async with store_at(path) as store:
-        jobs = SqliteJobs(store)
+        jobs = TableJobs(store)
         jobs.add_runs("J1", [JobRun(id, None) for id in ("R1", "R2", "R3")])
         jobs.record(a_job("J1"), CameTo("R1", 1, 1))
         await jobs.record(a_job("J1"), CameTo("R2", 1, None, "not-possible")).wait()
@@ -152,7 +152,7 @@ async def test_a_first_run_that_failed_and_has_gone_is_told_without_a_reason(pat
         for each in (write, started(run, 1), answered(run, 2, 410)):
             await store.write(each).wait()
         await store.load_runs(("R1",), 0)  # its rows are written by then
-        jobs = SqliteJobs(store)
+        jobs = TableJobs(store)
         jobs.add_runs("J1", [JobRun("R1", None)])
         await jobs.record(a_job("J1"), CameTo("R1", 6, 1)).wait()
         (end,) = await jobs.ends("J1", 9)

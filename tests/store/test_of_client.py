@@ -21,9 +21,9 @@ from engine.ports.views import (
     RunsFound,
     StuckOf,
 )
-from engine.store.sqlite.views import filter as filters
-from engine.store.sqlite.views import of_client
-from engine.store.sqlite.views.views import SqliteViews
+from engine.store.tables.views import filter as filters
+from engine.store.tables.views import of_client
+from engine.store.tables.views.views import TableViews
 from tests.store.shelf import CLIENTS, NOW, a_run, a_step, fill, holds, random_runs
 from tests.store.support import store_at
 
@@ -39,7 +39,7 @@ FILTERS = (
 async def views(path: Path):
     await fill(path, RUNS)
     async with store_at(path) as store:
-        yield SqliteViews(store)
+        yield TableViews(store)
 
 
 def own(client: str) -> list[Run]:
@@ -56,14 +56,14 @@ def wanted(client: str, text: str, states: tuple[str, ...], *, newest_first: boo
     return sorted(ids, reverse=newest_first)
 
 
-async def pages(views: SqliteViews, query: RunQuery) -> list[RunsFound]:
+async def pages(views: TableViews, query: RunQuery) -> list[RunsFound]:
     found = [await views.runs(query)]
     while (cursor := found[-1].next) is not None:
         found.append(await views.runs(replace(query, cursor=cursor)))
     return found
 
 
-async def test_lists_are_the_clients_alone(views: SqliteViews) -> None:
+async def test_lists_are_the_clients_alone(views: TableViews) -> None:
     """Every filter, with states, either way round, on pages of any size; also where few rows are
     looked at for a page. No cursor is another client's run."""
     for text, states, newest, client in product(
@@ -86,7 +86,7 @@ async def test_lists_are_the_clients_alone(views: SqliteViews) -> None:
             assert {page.next for page in found if page.next} <= ids
 
 
-async def test_another_clients_runs_are_not_there_by_any_name(views: SqliteViews) -> None:
+async def test_another_clients_runs_are_not_there_by_any_name(views: TableViews) -> None:
     """By client, workflow or key: what is found is its own, and how many there are of it."""
     for client, other in zip(CLIENTS, reversed(CLIENTS), strict=True):
         assert await views.runs(RunQuery(other, only=client)) == RunsFound((), 0, False, None)
@@ -104,7 +104,7 @@ async def test_another_clients_runs_are_not_there_by_any_name(views: SqliteViews
             assert (len(found.runs), found.total) == (len(many), len(many))
 
 
-async def test_open_runs_by_whose_they_are(views: SqliteViews) -> None:
+async def test_open_runs_by_whose_they_are(views: TableViews) -> None:
     """Of all clients that have any, and as many as of each alone; none that has ended counts."""
     found = await views.open_by_client()
     assert found == {
@@ -116,7 +116,7 @@ async def test_open_runs_by_whose_they_are(views: SqliteViews) -> None:
     assert {client: await views.open_runs(client) for client in found} == found
 
 
-async def test_counts_are_the_clients_alone(views: SqliteViews) -> None:
+async def test_counts_are_the_clients_alone(views: TableViews) -> None:
     """By state, of what needs a person, of what is late and due; each up to a bound, and then the
     total of a list is told as an estimate."""
     for client in CLIENTS:
@@ -145,7 +145,7 @@ def told(found: list[CauseRecord]) -> set[tuple[str, int, int, int]]:
     return {(it.cause, it.runs, it.first_at, it.last_at) for it in found}
 
 
-async def test_causes_are_the_clients_alone(views: SqliteViews) -> None:
+async def test_causes_are_the_clients_alone(views: TableViews) -> None:
     """With the latest of its own runs; those of all clients are those of each together."""
     for client in CLIENTS:
         found = await views.causes(0, client)
@@ -163,14 +163,14 @@ async def test_causes_are_the_clients_alone(views: SqliteViews) -> None:
     assert await views.stuck_of(causes, "nobody") == {}
 
 
-async def retry_pages(views: SqliteViews, query: RetryQuery) -> list[RetriesFound]:
+async def retry_pages(views: TableViews, query: RetryQuery) -> list[RetriesFound]:
     found = [await views.retries(query)]
     while (behind := found[-1].next) is not None:
         found.append(await views.retries(replace(query, after=behind)))
     return found
 
 
-async def test_what_is_tried_next_is_the_clients_alone(views: SqliteViews) -> None:
+async def test_what_is_tried_next_is_the_clients_alone(views: TableViews) -> None:
     """In the order of all, on pages of any size; no cursor is another client's step."""
     live = {run.id for run in RUNS if run.shown in OPEN}
     for text, client in product(("", "wf:order*", "is:stuck", "due:<1m"), CLIENTS):
@@ -192,14 +192,14 @@ async def test_a_held_step_is_not_tried_next(path: Path) -> None:
             a_run("01B", a_step("01B", **back_off, held_since=NOW))]  # fmt: skip
     await fill(path, runs)
     async with store_at(path) as store:
-        views = SqliteViews(store)
+        views = TableViews(store)
         found = await views.retries(RetryQuery(NOW, only="shop"))
         assert [it.at.id for it in found.retries] == ["01A"]
         assert found == await views.retries(RetryQuery(NOW))
         assert (await views.client_summary("shop", NOW)).timed == 1
 
 
-async def test_whose_run_it_is(views: SqliteViews) -> None:
+async def test_whose_run_it_is(views: TableViews) -> None:
     """One by one, and many at once; of what there is not, nothing."""
     ids = [run.id for run in RUNS]
     assert await views.clients_of([*ids, "nothing"]) == {run.id: run.client for run in RUNS}

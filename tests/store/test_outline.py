@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from engine.core.model import PauseReason, StepState
-from engine.store.sqlite.views.views import SqliteViews
+from engine.store.tables.views.views import TableViews
 from tests.store.shelf import a_run, a_step, fill
 from tests.store.support import store_at
 
@@ -26,7 +26,7 @@ async def test_it_is_the_tree(path: Path, stopped: str | None) -> None:
     run.engine_error = stopped
     await fill(path, [run, a_run("01B", a_step("01B"))])
     async with store_at(path) as store:
-        views = SqliteViews(store)
+        views = TableViews(store)
         outline, tree = await views.outline(RUN), await views.tree(RUN)
         assert outline is not None
         assert tree is not None
@@ -47,4 +47,4 @@ async def test_only_steps_of_the_run(path: Path) -> None:
     """Whoever may see one run is shown no step of another by its id."""
     await fill(path, [a_run(RUN, a_step(RUN)), a_run("01B", a_step("01B"))])
     async with store_at(path) as store:
-        assert await SqliteViews(store).some_steps(RUN, ["01B", "nothing"], 5) == []
+        assert await TableViews(store).some_steps(RUN, ["01B", "nothing"], 5) == []

@@ -1,4 +1,4 @@
-"""engine/store/sqlite/queries.sql: every statement has a name and a user, runs, and the hot ones
+"""engine/store/tables/queries.sql: every statement has a name and a user, runs, and the hot ones
 use an index."""
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.store.sqlite.readers import SQL, named_queries
+from engine.store.tables.connection import SQL, named_queries
 from tests.store.support import HOT, new_run, parameters, store_at
 
 STORE = Path(__file__).parents[2] / "engine" / "store"
@@ -17,7 +17,7 @@ STORE = Path(__file__).parents[2] / "engine" / "store"
 
 def test_every_statement_is_named() -> None:
     """The file holds nothing that its names do not reach, and no name twice."""
-    text = (resources.files("engine.store.sqlite") / "queries.sql").read_text()
+    text = (resources.files("engine.store.tables") / "queries.sql").read_text()
     assert (
         len(SQL)
         == len(re.findall(r";$", text, flags=re.MULTILINE))

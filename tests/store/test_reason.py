@@ -9,7 +9,7 @@ import pytest
 from engine.core.failure import FailureKind
 from engine.core.model import PauseReason, Repair, Run, StepState
 from engine.ports.views import Reason
-from engine.store.sqlite.views.views import SqliteViews
+from engine.store.tables.views.views import TableViews
 from tests.store.shelf import a_run, a_step, fill
 from tests.store.support import store_at
 
@@ -21,7 +21,7 @@ HANDLED_NOT = f"{FailureKind.UNHANDLED}: answered 500 after it was told that cha
 async def reason_of(path: Path, run: Run) -> Reason | None:
     await fill(path, [run])
     async with store_at(path) as store:
-        found = await SqliteViews(store).tree(run.id)
+        found = await TableViews(store).tree(run.id)
         assert found is not None
         return found[0].reason
 

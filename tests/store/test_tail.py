@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from itertools import product
 from pathlib import Path
+from typing import Any
 from unittest import mock
 
 import pytest
@@ -19,12 +20,12 @@ from engine.core.filter import parse
 from engine.core.model import Run
 from engine.ports.store import Stopped
 from engine.ports.views import RetriesFound, RetryQuery, RunQuery, RunsFound
-from engine.store.sqlite.readers import SQL, snapshot
 from engine.store.sqlite.store import SqliteStore
-from engine.store.sqlite.tail import _hide
-from engine.store.sqlite.views import boards
-from engine.store.sqlite.views import filter as filters
-from engine.store.sqlite.views.views import SqliteViews
+from engine.store.sqlite.tail import Tail, _hide
+from engine.store.tables.connection import SQL, snapshot
+from engine.store.tables.views import boards
+from engine.store.tables.views import filter as filters
+from engine.store.tables.views.views import TableViews
 from tests.store.faults import Disk
 from tests.store.support import HOT, answered, new_run, parameters, rows, started, store_at
 
@@ -68,7 +69,7 @@ async def fill(store: SqliteStore) -> None:
 
 
 @asynccontextmanager
-async def away(path: Path) -> AsyncIterator[tuple[SqliteViews, SqliteStore]]:
+async def away(path: Path) -> AsyncIterator[tuple[TableViews, SqliteStore]]:
     """The views of a store that is away, with the rows of some runs behind."""
     disk = Disk()
     async with store_at(path / "a.db", write_offload=disk) as store:
@@ -76,13 +77,13 @@ async def away(path: Path) -> AsyncIterator[tuple[SqliteViews, SqliteStore]]:
         disk.code = sqlite3.SQLITE_FULL
         later = store.write(new_run("later")[1])
         assert await later.wait_unless_away() is False
-        yield SqliteViews(store), store
+        yield TableViews(store), store
         disk.code = None
         await later.wait()
 
 
 @asynccontextmanager
-async def away_and_restarted(path: Path) -> AsyncIterator[tuple[SqliteViews, SqliteViews]]:
+async def away_and_restarted(path: Path) -> AsyncIterator[tuple[TableViews, TableViews]]:
     """The same, and what a start makes of a copy of the file."""
     async with away(path) as (views, _):
         known = [run_id for (run_id,) in rows(path / "a.db", "SELECT id FROM run ORDER BY id")]
@@ -91,10 +92,10 @@ async def away_and_restarted(path: Path) -> AsyncIterator[tuple[SqliteViews, Sql
         for name in ("a.db", "a.db-wal"):
             shutil.copy(path / name, path / "copy" / name)
         async with store_at(path / "copy" / "a.db") as restarted:
-            yield views, SqliteViews(restarted)
+            yield views, TableViews(restarted)
 
 
-async def pages(views: SqliteViews, query: RunQuery) -> list[RunsFound]:
+async def pages(views: TableViews, query: RunQuery) -> list[RunsFound]:
     """What a query finds, page after page."""
     found = [await views.runs(query)]
     while (cursor := found[-1].next) is not None:
@@ -134,7 +135,7 @@ async def test_filters_look_at_all(autojump_clock, tmp_path: Path) -> None:
                 assert found[0] == found[1], query
 
 
-async def retry_pages(views: SqliteViews, query: RetryQuery) -> list[RetriesFound]:
+async def retry_pages(views: TableViews, query: RetryQuery) -> list[RetriesFound]:
     """What is tried next, page after page."""
     found = [await views.retries(query)]
     while (behind := found[-1].next) is not None:
@@ -211,22 +212,23 @@ async def test_one_fold_serves_an_outage(autojump_clock, path: Path) -> None:
     """It is made when somebody reads, made anew for what is recorded later, and not kept after."""
     disk = Disk()
     async with store_at(path, write_offload=disk) as store:
-        views, folds = SqliteViews(store), []
+        views, folds, tail = TableViews(store), [], store.tail
+        assert isinstance(tail, Tail)
         for key in ("a", "b"):
             await store.write(new_run(key)[1]).wait()
             disk.code = sqlite3.SQLITE_FULL
             receipt = store.write(new_run(f"after {key}")[1])
             assert await receipt.wait_unless_away() is False
             assert f"Rafter {key}" not in str(await views.runs(RunQuery()))
-            folds.append(store.tail._folded)
+            folds.append(tail._folded)
             assert await views.tree(f"R{key}") is not None
             assert (await views.summary(0)).stuck == 0
-            assert store.tail._folded is folds[-1]
+            assert tail._folded is folds[-1]
             disk.code = None
             await receipt.wait()
         assert folds[0] is not folds[1]
         assert (await views.runs(RunQuery())).total == 4
-        assert store.tail._folded is None
+        assert tail._folded is None
 
 
 @pytest.mark.parametrize(
@@ -237,7 +239,7 @@ async def test_hiding_runs_costs_no_index(path: Path, name: str) -> None:
     """Who reads the file without some runs reads no whole table for it."""
     async with store_at(path) as store:
 
-        def plan(db: sqlite3.Connection) -> list[str]:
+        def plan(db: Any) -> list[str]:
             with snapshot(db):
                 _hide(db, frozenset({"Ra"}))
                 found = db.execute(f"EXPLAIN QUERY PLAN {SQL[name]}", parameters(SQL[name]))
@@ -252,7 +254,7 @@ async def test_a_reader_still_cannot_write(path: Path) -> None:
     """Hiding runs leaves a connection as it was."""
     async with store_at(path) as store:
 
-        def work(db: sqlite3.Connection) -> None:
+        def work(db: Any) -> None:
             with snapshot(db):
                 _hide(db, frozenset())
             with pytest.raises(sqlite3.OperationalError, match="readonly"):

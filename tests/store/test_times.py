@@ -9,8 +9,8 @@ import pytest
 
 from engine.ports.views import EventRecord
 from engine.store.sqlite.store import SqliteStore
-from engine.store.sqlite.views import times
-from engine.store.sqlite.views.views import SqliteViews
+from engine.store.tables.views import times
+from engine.store.tables.views.views import TableViews
 from tests.store.support import new_run, started, store_at
 
 LATE = 1 << 50
@@ -38,7 +38,7 @@ async def put(store: SqliteStore, count: int, chance: Random, name: str) -> None
         await receipt.wait()
 
 
-async def events(views: SqliteViews) -> list[EventRecord]:
+async def events(views: TableViews) -> list[EventRecord]:
     return await views.events(0, 10_000)
 
 
@@ -53,7 +53,7 @@ async def test_nothing_since_then_is_left_out(path: Path, seed: int) -> None:
     also of what comes after the first look, and in another life."""
     chance = Random(seed)
     async with store_at(path) as store:
-        views = SqliteViews(store)
+        views = TableViews(store)
         assert await views.events_from(7) == 0, "there is nothing yet"
         for part in range(3):
             await put(store, 25, chance, f"{part}.")
@@ -63,7 +63,7 @@ async def test_nothing_since_then_is_left_out(path: Path, seed: int) -> None:
             for at in asked:
                 assert await views.events_from(at) == first_since(told, at), at
     async with store_at(path) as store:
-        views = SqliteViews(store)
+        views = TableViews(store)
         for at in asked:
             assert await views.events_from(at) == first_since(told, at), at
 
@@ -73,7 +73,7 @@ async def test_what_may_have_been_cut_is_told(path: Path, looked_before: bool) -
     """None for a time from which the first event that is kept is not the first for certain; for a
     later one as ever. The latest of all is behind the last event."""
     async with store_at(path) as store:
-        views = SqliteViews(store)
+        views = TableViews(store)
         for number in range(40):
             await store.write(new_run(str(number), 10 * number)[1]).wait()
         await store.writer.wait_rows()

@@ -16,9 +16,9 @@ from engine.ports.report import FAULTS_MAX, Report
 from engine.ports.store import Body, StoreError, Write
 from engine.store.journal import Entry, EventLine
 from engine.store.sqlite.store import SqliteStore
-from engine.store.sqlite.tables import JOURNAL
 from engine.store.sqlite.verify import fold
 from engine.store.sqlite.verify.verify import verify
+from engine.store.tables.writing import JOURNAL
 from tests.store.support import (
     answered,
     change_file,

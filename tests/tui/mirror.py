@@ -23,7 +23,7 @@ from engine.front.show.digests import Digests
 from engine.front.show.rows import run_row, step_row
 from engine.ports.caller import Invocation
 from engine.runs.open.callers import Recorded, Wait
-from engine.store.sqlite.views.views import SqliteViews
+from engine.store.tables.views.views import TableViews
 from engine.wire.events import Event, read_event
 from tests.simulation.determinism import run_seeded
 from tests.tui.support import store_at
@@ -44,7 +44,7 @@ class Mirror:
     """Follows an engine as a dashboard does, a step at a time."""
 
     def __init__(self, world: World) -> None:
-        self._views = SqliteViews(world.store)
+        self._views = TableViews(world.store)
         self._at = 0
         self.store = store_at()
         self.inputs: list[Event | TreeRead] = []

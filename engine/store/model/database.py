@@ -29,9 +29,10 @@ from sqlite_utils import Database
 
 from engine.store.commit import Commit
 from engine.store.seat import EMPTY, End, Fence, Fenced, NoReply
-from engine.store.sqlite.readers import add_functions, run_counts
+from engine.store.sqlite.readers import add_functions
 from engine.store.sqlite.schema import migrations
 from engine.store.sqlite.sink import write
+from engine.store.tables.reading import run_counts
 
 T = TypeVar("T")
 SQL_LAST_ENTRY = "SELECT seq, seq + events - 1, packed FROM journal ORDER BY seq DESC LIMIT 1"

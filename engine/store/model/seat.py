@@ -12,8 +12,9 @@ from engine.store.commit import Commit
 from engine.store.model.database import ModelDatabase, Server
 from engine.store.replay import replay
 from engine.store.seat import Fence, Seat
-from engine.store.sqlite.readers import Queries, who_has
 from engine.store.sqlite.sink import SqliteKept
+from engine.store.tables.reading import who_has
+from engine.store.tables.reads import Queries
 
 T = TypeVar("T")
 

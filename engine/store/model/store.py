@@ -14,8 +14,9 @@ from engine.ports.store import BackedUp, StoreError
 from engine.store.away import WAIT_S, Availability
 from engine.store.model.database import ModelDatabase
 from engine.store.model.seat import ModelSeat, SeatQueries
-from engine.store.sqlite.readers import journal_end, run_counts
-from engine.store.sqlite.store import TableStore, what_is_known
+from engine.store.sqlite.tail import Tail
+from engine.store.tables.reading import journal_end, run_counts
+from engine.store.tables.store import TableStore, what_is_known
 from engine.store.writer import Writer
 
 PLACE = "memory"
@@ -93,7 +94,7 @@ async def open_model(
         on_failure=on_failure,
     )
     queries = SeatQueries(seat)
-    store = ModelStore(writer, queries, queries, availability, known)
+    store = ModelStore(writer, queries, queries, availability, known, Tail())
     try:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(seat.watch)

@@ -20,8 +20,9 @@ from engine.ports.store import StoreError
 from engine.store.sqlite.content import check_ours
 from engine.store.sqlite.file.owner import Owner, locked, the_file
 from engine.store.sqlite.file.words import unusable
-from engine.store.sqlite.readers import bytes_used, open_resting
+from engine.store.sqlite.readers import open_resting
 from engine.store.sqlite.store import prepare
+from engine.store.tables.reading import bytes_used
 
 COPIES = 2
 """Of what is in use, for a while: the temporary file, and the log."""

@@ -6,43 +6,23 @@ that neither a slow listing nor a stuck resolver takes a place from the writer.
 
 from __future__ import annotations
 
-import re
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, closing, contextmanager
-from functools import lru_cache, partial
-from importlib import resources
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TypeVar
 
-from msgspec import Struct
-
-from engine.core.errors import Problem, Refused, RefusedForDamage, what_was_wrong
-from engine.core.model import Run, Step, StepState, run_of
+from engine.core.errors import Problem, Refused, RefusedForDamage
 from engine.ports.report import RESTORE
-from engine.ports.retention import Expired
-from engine.ports.store import (
-    Body,
-    Due,
-    Found,
-    HeldCount,
-    HeldStep,
-    Larger,
-    Look,
-    Stopped,
-    Stored,
-    StoreError,
-)
-from engine.ports.views import EventRecord
-from engine.store import journal, rows
+from engine.ports.store import Found, StoreError
 from engine.store.offload import Offload, threads
 from engine.store.sqlite.file.words import is_damage, primary_code
 from engine.store.sqlite.tables import check_tables
+from engine.store.tables.reading import DAMAGED_RETRY_AFTER_S, who_has
+from engine.store.tables.reads import Queries
 
 T = TypeVar("T")
 READERS_MAX = 3
-DAMAGED_RETRY_AFTER_S = 60
-"""Only a person can mend it."""
 UNREADABLE_RETRY_AFTER_S = 5
 _OF_THE_FILE = frozenset(
     {
@@ -59,21 +39,6 @@ _OF_THE_FILE = frozenset(
     }
 )
 """What keeps a file from being read. Other errors are of the statement, and so of ours."""
-COUNT_MAX = 1 << 53
-"""No count of a step comes near it; one that is beyond was not written by an engine."""
-ENTRIES_KEPT_MAX = 8
-"""Of the journal, unpacked, while runs are loaded together."""
-LATEST_AMONG_EVENTS = 50_000
-"""How far back the latest time is looked for: what one recovery may have written."""
-
-
-def named_queries(text: str) -> dict[str, str]:
-    """The statements of queries.sql by the name in the comment above each."""
-    found = re.findall(r"^-- (\w+):[^\n]*\n(.*?);\s*$", text, flags=re.MULTILINE | re.DOTALL)
-    return dict(found)
-
-
-SQL = named_queries((resources.files("engine.store.sqlite") / "queries.sql").read_text())
 
 
 def connect_read_only(path: Path) -> sqlite3.Connection:
@@ -121,224 +86,6 @@ def _lower_case(text: str | None) -> str | None:
 def _is_of_the_file(error: sqlite3.Error) -> bool:
     """And not of the statement. One that writes, here, is told `SQLITE_READONLY` and no more."""
     return primary_code(error) in _OF_THE_FILE and error.sqlite_errorcode != sqlite3.SQLITE_READONLY
-
-
-@contextmanager
-def snapshot(db: sqlite3.Connection) -> Iterator[None]:
-    """All that is read within it is of one moment; what it does to the temporary schema is undone.
-
-    For a connection that cannot write to the file.
-    """
-    db.execute("BEGIN")
-    try:
-        yield
-    finally:
-        db.execute("ROLLBACK")
-
-
-class StoredRun(Struct, frozen=True):
-    """A run, as its rows have it."""
-
-    run: Run
-    seq: int
-    """The last event that they know."""
-    payload_in: dict[str, int | None]
-    """By step, the journal's entry with its payload."""
-
-
-def stored_run(db: sqlite3.Connection, run_id: str) -> StoredRun | None:
-    """The run, if the tables know it."""
-    row = db.execute(SQL["run"], (run_id,)).fetchone()
-    return None if row is None else _with_steps(db, row)
-
-
-def _with_steps(db: sqlite3.Connection, row: sqlite3.Row) -> StoredRun:
-    steps = db.execute(SQL["steps"], (row["id"],)).fetchall()
-    found = [rows.step_from(step) for step in steps]
-    assert any(step.is_root for step in found), f"the row of the root of run {row['id']} is gone"
-    assert all(max(step.attempts, step.failures, step.rev) < COUNT_MAX for step in found)
-    run = rows.run_from(row, found)
-    return StoredRun(run, row["seq"], {step["id"]: step["payload_in"] for step in steps})
-
-
-def stored_body(
-    db: sqlite3.Connection,
-    step_id: str,
-    number: int,
-    *,
-    answer: bool,
-    bytes_max: int | None = None,
-    entry: int | None = None,
-) -> Body | Larger | None:
-    """A body of the journal, found by the row of its step or attempt unless its entry is known."""
-    if entry is None:
-        entry = _entry_of(db, step_id, number, answer=answer)
-    run_id = run_of(step_id)
-    bodies = _bodies_of_entry(db, entry) or _carried_bodies(db, run_id, entry)
-    extent = None if bodies is None else bodies.find(step_id, number, answer=answer)
-    if extent is None:
-        return None
-    if bytes_max is not None and extent.line.length > bytes_max:
-        return Larger(extent.line.length)
-    data = extent.data
-    if data is None:
-        part = (extent.offset + 1, extent.line.length)
-        row = db.execute(SQL["large"], (*part, entry)).fetchone()
-        if row is None:  # its entry was cut
-            row = db.execute(SQL["carried_large"], (*part, run_id, entry)).fetchone()
-        if row is None:  # and its run has gone
-            return None
-        data = row[0]
-    return journal.body_of(extent, data)
-
-
-def _entry_of(db: sqlite3.Connection, step_id: str, number: int, *, answer: bool) -> int | None:
-    """The journal's entry with a body, as the tables know it."""
-    query = SQL["answer_in"] if answer else SQL["payload_in"]
-    row = db.execute(query, (step_id, number)).fetchone()
-    if row is None:
-        row = db.execute(SQL["body_in"], (step_id, number, answer)).fetchone()
-    return None if row is None else row[0]
-
-
-def _bodies_of_entry(db: sqlite3.Connection, entry: int | None) -> journal.EntryBodies | None:
-    row = None if entry is None else db.execute(SQL["packed"], (entry,)).fetchone()
-    return None if row is None else journal.EntryBodies(row[0])
-
-
-def _carried_bodies(
-    db: sqlite3.Connection, run_id: str, entry: int | None
-) -> journal.EntryBodies | None:
-    """What an entry that was cut had of a run."""
-    row = None if entry is None else db.execute(SQL["carried_packed"], (run_id, entry)).fetchone()
-    return None if row is None else journal.EntryBodies(row[0])
-
-
-def _is_called_by(step: Step, until: int) -> bool:
-    if step.state is StepState.BACKING_OFF:
-        return step.due_at is not None and step.due_at <= until
-    return step.state in (StepState.PENDING, StepState.RUNNING)
-
-
-def _loaded_run(
-    db: sqlite3.Connection,
-    run_id: str,
-    until: int,
-    bodies_in: Callable[[int | None], journal.EntryBodies | None],
-) -> Stored | Stopped | None:
-    """A run with its small payloads; or that a bug stopped it, now or before.
-
-    `bodies_in` remembers entries: runs of one time lie in the same.
-    """
-    row = db.execute(SQL["run"], (run_id,)).fetchone()
-    if row is not None and row["engine_error"]:  # empty: it is to be read again
-        return _stopped_run(db, row, row["engine_error"], recorded=True)
-    try:
-        found = None if row is None else _with_steps(db, row)
-        return None if found is None else _with_payloads(db, found, until, bodies_in)
-    except sqlite3.Error:
-        raise  # the file's, not the run's
-    except Exception as error:  # noqa: BLE001 - whatever it is must stop this run alone
-        return _stopped_run(db, row, what_was_wrong(error), recorded=False)
-
-
-def _stopped_run(
-    db: sqlite3.Connection, row: sqlite3.Row, error: str, *, recorded: bool
-) -> Stopped:
-    root = db.execute(SQL["root_called"], (row["id"],)).fetchone()
-    state, rev = (row["state"], 0) if root is None else (root["state"], root["rev"])
-    return Stopped(row["id"], row["client"], row["state"], row["rev"], state, rev, error, recorded)
-
-
-def _with_payloads(
-    db: sqlite3.Connection,
-    stored: StoredRun,
-    until: int,
-    bodies_in: Callable[[int | None], journal.EntryBodies | None],
-) -> Stored:
-    payloads: dict[str, bytes] = {}
-    for step in stored.run.steps.values():
-        if _is_called_by(step, until):
-            entry = stored.payload_in[step.id]
-            bodies = bodies_in(entry) or _carried_bodies(db, step.run_id, entry)
-            extent = bodies and bodies.find(step.id, step.payload_generation, answer=False)
-            if extent and extent.data is not None:
-                payloads[step.id] = extent.data
-    return Stored(stored.run, payloads)
-
-
-def who_has(db: sqlite3.Connection, identity: tuple[str, str, str], *, or_expired: bool) -> Found:
-    """Who has an identity, by client, workflow and key. The run first: one that goes in between is
-    found as expired."""
-    row = db.execute(SQL["find_run"], identity).fetchone()
-    if row is not None:
-        return str(row[0])
-    row = db.execute(SQL["find_expired"], identity).fetchone() if or_expired else None
-    return None if row is None else Expired(*row)
-
-
-class Queries:
-    """What a run is looked for by, and loaded. How a connection is had is a subclass's."""
-
-    async def read(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        """Run `work` on a connection."""
-        raise NotImplementedError
-
-    def find_run(self, client: str, workflow: str, key: str, *, or_expired: bool) -> Found | Look:
-        """Who has this identity, as far as the tables know it."""
-        raise NotImplementedError
-
-    async def load_runs(self, run_ids: Sequence[str], until: int) -> list[Stored | Stopped]:
-        """The runs, and the small payloads of their steps that are to be called by `until`."""
-
-        def work(db: sqlite3.Connection) -> list[Stored | Stopped]:
-            bodies_in = lru_cache(ENTRIES_KEPT_MAX)(partial(_bodies_of_entry, db))
-            with snapshot(db):
-                found = [_loaded_run(db, run_id, until, bodies_in) for run_id in run_ids]
-            return [each for each in found if each is not None]
-
-        return await self.read(work)
-
-    async def body(
-        self, step_id: str, number: int, *, answer: bool, bytes_max: int | None, entry: int | None
-    ) -> Body | Larger | None:
-        """`entry` is the journal's where it is known to lie; None: the tables say which."""
-
-        def work(db: sqlite3.Connection) -> Body | Larger | None:
-            with snapshot(db):  # its entry may be cut at any moment
-                return stored_body(
-                    db, step_id, number, answer=answer, bytes_max=bytes_max, entry=entry
-                )
-
-        return await self.read(work)
-
-    async def due(self, after: Due, until: int, limit: int) -> list[Due]:
-        where = (after.wake_at, after.step_id, until, limit)
-        found = await self.read(lambda db: db.execute(SQL["due"], where).fetchall())
-        return [Due(row["wake_at"], row["id"], run_of(row["id"])) for row in found]
-
-    async def held(self, after: str, limit: int) -> list[HeldStep]:
-        found = await self.read(lambda db: db.execute(SQL["held"], (after, limit)).fetchall())
-        return [
-            HeldStep(row["id"], run_of(row["id"]), row["client"], row["workflow"], row["url"])
-            for row in found
-        ]
-
-    async def held_counts(self) -> list[HeldCount]:
-        found = await self.read(lambda db: db.execute(SQL["held_counts"]).fetchall())
-        return [HeldCount(*row) for row in found]
-
-    async def events(self, after: int, limit: int) -> list[EventRecord]:
-        def work(db: sqlite3.Connection) -> list[EventRecord]:
-            found: list[EventRecord] = []
-            with closing(db.execute(SQL["journal_from"], (after,))) as entries:
-                for seq, packed in entries:
-                    found += (e for e in journal.event_records(seq, packed) if e.seq > after)
-                    if len(found) >= limit:
-                        break
-            return found[:limit]
-
-        return await self.read(work)
 
 
 class Readers(Queries):
@@ -459,33 +206,3 @@ def reading(
         except BaseException:
             after.push(undo.pop_all())
             raise
-
-
-def journal_end(db: sqlite3.Connection) -> tuple[int, int]:
-    """The number of the last event, and the latest time among the last (0, 0: there are none).
-
-    Not the last event's: a life with its clock set back may have begun to recover, and died in it.
-    """
-    last = latest = looked_at = 0
-    with closing(db.execute(SQL["journal_back"])) as entries:
-        for seq, events, at in entries:
-            last = last or seq + events - 1
-            latest = max(latest, at)
-            looked_at += events
-            if looked_at >= LATEST_AMONG_EVENTS:
-                break
-    return last, latest
-
-
-def run_counts(db: sqlite3.Connection) -> dict[str, int]:
-    """Runs by state."""
-    return {row["state"]: row["runs"] for row in db.execute(SQL["tally"])}
-
-
-def bytes_used(db: sqlite3.Connection) -> int:
-    """What the pages take that hold something: those that were freed are used again."""
-    size, pages, free = (
-        db.execute(f"PRAGMA {name}").fetchone()[0]
-        for name in ("page_size", "page_count", "freelist_count")
-    )
-    return int(size * (pages - free))

@@ -22,8 +22,8 @@ from sqlite_utils.migrations import Migrations
 from engine.core.alive import may_post_of_old
 from engine.core.cause import stuck
 from engine.core.model import Run
-from engine.store.sqlite.readers import stored_run
-from engine.store.sqlite.registry import rename_causes
+from engine.store.tables.reading import stored_run
+from engine.store.tables.registry import rename_causes
 
 migrations = Migrations("atomic")
 T = TypeVar("T")

@@ -9,35 +9,24 @@ start.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
-from typing import Literal
 
 import trio
 
-from engine.core.model import Run
 from engine.ports.store import StoreError, StoreStopped
 from engine.store.commit import Commit
 from engine.store.offload import Offload
-from engine.store.sqlite.audit import write_audit
-from engine.store.sqlite.cut import write_cut
-from engine.store.sqlite.expiry import write_expiry
 from engine.store.sqlite.file.wal import PAGE_BYTES, Wal
 from engine.store.sqlite.file.words import damage, is_busy, may_be_tried_again, primary_code
-from engine.store.sqlite.jobs import write_job
-from engine.store.sqlite.readers import SQL, stored_run
-from engine.store.sqlite.registry import write_registered
-from engine.store.sqlite.stopped import write_stop
-from engine.store.sqlite.tables import (
-    JOURNAL,
-    SQL_CAUGHT_UP,
-    check_tables,
-    is_of_the_file,
-    write_apart,
-    write_together,
-)
+from engine.store.sqlite.tables import check_tables
+from engine.store.tables.beside import write_beside
+from engine.store.tables.connection import is_of_the_store
+from engine.store.tables.kept import TableKept
+from engine.store.tables.writing import JOURNAL, write_apart, write_together
 
+SQL_CAUGHT_UP = "UPDATE engine SET caught_up = ?"
 HERE_S_MAX = 0.002
 """Commits that take longer are made in a thread: meanwhile nobody else would get a turn."""
 SMOOTHING = 0.2
@@ -194,7 +183,7 @@ def write(
         return _write(db, commit, record=record, rows=rows)
     except Exception as error:
         _roll_back(db)
-        if not rows or is_of_the_file(error):
+        if not rows or is_of_the_store(db, error):
             raise
     try:
         _write(db, commit, record=record, rows=rows, apart=True)
@@ -215,25 +204,8 @@ def _write(
         (write_apart if apart else write_together)(db, commit.rows)
         db.execute(SQL_CAUGHT_UP, (commit.caught_up,))
     if record:
-        _write_beside(db, commit)
+        write_beside(db, commit)
     db.execute("COMMIT")
-
-
-def _write_beside(db: sqlite3.Connection, commit: Commit) -> None:
-    """What is written beside events and the rows that follow them."""
-    for stop in commit.stops:
-        commit.count(write_stop(db, stop, commit.owner, commit.epoch))
-    for expiry in commit.expiries:
-        if expiry.cut is None:
-            commit.count(write_expiry(db, expiry))
-        else:
-            write_cut(db, expiry)
-    for entry in commit.registered:
-        write_registered(db, entry)
-    for act in commit.audit:
-        write_audit(db, act)
-    for job in commit.jobs:
-        write_job(db, job)
 
 
 def _roll_back(db: sqlite3.Connection) -> None:
@@ -241,31 +213,13 @@ def _roll_back(db: sqlite3.Connection) -> None:
         db.execute("ROLLBACK")
 
 
-class SqliteKept:
-    """What a replay needs of a file: its journal, its runs, and to write into it."""
-
-    not_of_a_run: type[Exception] = sqlite3.Error
+class SqliteKept(TableKept):
+    """What a replay finds in a file."""
 
     def __init__(self, db: sqlite3.Connection) -> None:
-        self._db = db
-        found = db.execute("SELECT caught_up, owner, epoch FROM engine").fetchone()
-        self.caught_up, self.owner, self.epoch = found
-
-    def journal(self) -> Iterable[tuple[int, bytes]]:
-        """Its entries behind what the tables know, each with the number of its first event."""
-        return self._db.execute(SQL["journal_from"], (self.caught_up,))
-
-    def run(self, run_id: str) -> tuple[Run, int] | Literal["stopped"] | None:
-        """The run as its rows have it, and the last event that they know."""
-        row = self._db.execute(SQL["run"], (run_id,)).fetchone()
-        if row is None:
-            return None
-        if row["engine_error"]:
-            return "stopped"
-        found = stored_run(self._db, run_id)
-        assert found is not None
-        return found.run, found.seq
+        super().__init__(db)
+        self._connection = db
 
     def write(self, commit: Commit) -> None:
         """Commit."""
-        write(self._db, commit)
+        write(self._connection, commit)

@@ -17,37 +17,23 @@ from pathlib import Path
 import trio
 from sqlite_utils import Database
 
-from engine.core.model import Run
-from engine.ports.audit import AuditEntry, AuditQuery
-from engine.ports.retention import EndedRun, Expired, Old
 from engine.ports.store import StoreError
 from engine.process.platform.files import sync
 from engine.store.away import WAIT_S, Availability
-from engine.store.expiry import Cut
 from engine.store.offload import Offload, threads
 from engine.store.replay import replay
-from engine.store.sqlite import cut, expiry
-from engine.store.sqlite.audit import audited_before, find_audited
 from engine.store.sqlite.content import check_ours, check_whole
 from engine.store.sqlite.file.owner import Owner, locked, the_file
 from engine.store.sqlite.file.presence import Presence
 from engine.store.sqlite.file.wal import LONG_BYTES, Wal
 from engine.store.sqlite.file.words import FileWords, unusable
-from engine.store.sqlite.readers import (
-    Queries,
-    Readers,
-    bytes_used,
-    journal_end,
-    reading,
-    run_counts,
-    snapshot,
-)
-from engine.store.sqlite.registry import read_registered
+from engine.store.sqlite.readers import Readers, reading
 from engine.store.sqlite.schema import migrations
 from engine.store.sqlite.sink import Here, SqliteKept, SqliteSink
-from engine.store.sqlite.stopped import read_again
 from engine.store.sqlite.tail import Tail
-from engine.store.store import JournalStore, Known
+from engine.store.store import Known
+from engine.store.tables.reading import journal_end, run_counts
+from engine.store.tables.store import TableStore, what_is_known
 from engine.store.writer import Writer
 
 WAL_PAGES = 20_000
@@ -56,83 +42,6 @@ CACHE_KIB = 16_384
 PRAGMAS = {"journal_mode": "wal", "synchronous": 2, "trusted_schema": 0}
 """What must hold on the writing connection, as read back. `synchronous` 2 is FULL: NORMAL may lose
 the last commits in a power cut, and acknowledged means durable."""
-
-
-class TableReads:
-    """The `Reads` of `store/store.py`: by the tables of a SQLite database, and the entries of the
-    journal that they name."""
-
-    def __init__(self, readers: Queries, view_readers: Queries) -> None:
-        self._readers, self._read_view = readers, view_readers.read
-        # Asked for each post and each run that is taken up: without a call in between.
-        self.find_run, self.body, self.load_runs = readers.find_run, readers.body, readers.load_runs
-        self.due, self.held, self.held_counts = readers.due, readers.held, readers.held_counts
-
-    async def read_again(self, run_id: str) -> Run:
-        """A stopped run as it was recorded. Raises whatever reading it raises."""
-
-        def work(db: sqlite3.Connection) -> Run:
-            with snapshot(db):  # what it is folded from may be cut at any moment
-                return read_again(db, run_id)
-
-        return await self._readers.read(work)
-
-    async def expired(self, run_id: str) -> Expired | None:
-        """The expired run of this id."""
-        return await self._readers.read(lambda db: expiry.key_of_run(db, run_id))
-
-    async def ended_runs(
-        self, state: str, ended_before: int, id_before: str, after: str, limit: int
-    ) -> list[EndedRun]:
-        """Runs in this state that ended before a time, by id, from just behind `after`."""
-        where = (state, ended_before, id_before, after, limit)
-        return await self._read_view(lambda db: expiry.ended_runs(db, *where))
-
-    async def old_keys(
-        self, ended_before: int, id_before: str, after: str, limit: int
-    ) -> list[str]:
-        """Expired runs that ended before a time, by their ids."""
-        where = (ended_before, id_before, after, limit)
-        return await self._read_view(lambda db: expiry.old_keys(db, *where))
-
-    async def old(self, before: int, id_before: str) -> Old:
-        """What there is of before a time."""
-        return await self._read_view(lambda db: expiry.old(db, before, id_before))
-
-    async def look_to_cut(self, before: int) -> Cut | None:
-        """A piece of the journal's beginning that may go; None: there is none."""
-        return await self._read_view(lambda db: cut.look(db, before))
-
-    async def audited_before(self, at: int) -> int:
-        """How many durable entries are older than this."""
-        return await self._read_view(lambda db: audited_before(db, at))
-
-    async def audited(self, query: AuditQuery) -> list[AuditEntry]:
-        """Those that are durable, the newest first."""
-        return await self._read_view(lambda db: find_audited(db, query))
-
-    async def bytes_used(self) -> int:
-        """What the pages take that hold something."""
-        return await self._read_view(bytes_used)
-
-
-class TableStore(JournalStore):
-    """A store whose tables are those of a SQLite database, wherever that is."""
-
-    def __init__(
-        self,
-        writer: Writer,
-        readers: Queries,
-        view_readers: Queries,
-        availability: Availability,
-        known: Known,
-    ) -> None:
-        super().__init__(writer, TableReads(readers, view_readers), availability, known)
-        self.readers = readers
-        self.view_readers = view_readers
-        """For operators: what they ask for never stands in the engine's way, nor it in theirs."""
-        self.tail = Tail()
-        """For them, too."""
 
 
 class SqliteStore(TableStore):
@@ -148,7 +57,7 @@ class SqliteStore(TableStore):
         known: Known,
         path: Path,
     ) -> None:
-        super().__init__(writer, readers, view_readers, availability, known)
+        super().__init__(writer, readers, view_readers, availability, known, Tail())
         self.sink, self.wal, self.path = sink, sink.wal, path
         self._connection = sink.connection
 
@@ -247,13 +156,6 @@ def _begin_epoch(connection: sqlite3.Connection, owner: Owner, started_at: int) 
         (max(1, started_at), owner.instance, started_at),
     )
     connection.execute("PRAGMA busy_timeout = 0")
-
-
-def what_is_known(connection: sqlite3.Connection) -> Known:
-    """What a store says of itself when it is open."""
-    row = connection.execute("SELECT file_id, secret, epoch FROM engine").fetchone()
-    registered, any_expired = read_registered(connection), expiry.has_keys(connection)
-    return Known(row["file_id"], row["secret"], row["epoch"], registered, any_expired)
 
 
 def _writer(

@@ -18,8 +18,10 @@ from msgspec import Struct
 
 from engine.store.journal import unpack
 from engine.store.replay import replay
-from engine.store.sqlite.readers import SQL, add_functions, snapshot
+from engine.store.sqlite.readers import add_functions
 from engine.store.sqlite.sink import SqliteKept
+from engine.store.tables.connection import SQL, snapshot
+from engine.store.tables.reading import entries_behind
 
 T = TypeVar("T")
 _OF_RUN = {
@@ -66,13 +68,15 @@ class Tail:
                 folded = self._fold(db)
             return work(folded.db if run_id in folded.run_ids else db)
 
-    def of_all(self, db: sqlite3.Connection, work: Callable[..., T]) -> tuple[T, T]:
+    def of_all(
+        self, db: sqlite3.Connection, work: Callable[..., T], join: Callable[[T, T], T]
+    ) -> T:
         """What `work` finds in the file of the runs whose rows are whole there, and here of the
-        others, both of one moment."""
+        others, both of one moment, as one."""
         with self._lock, snapshot(db):
             folded = self._fold(db)
             _hide(db, folded.run_ids)
-            return work(db), work(folded.db)
+            return join(work(db), work(folded.db))
 
     def forget(self) -> None:
         """The tables know all again."""
@@ -113,7 +117,7 @@ def _hide(db: sqlite3.Connection, run_ids: frozenset[str]) -> None:
 def _folded(db: sqlite3.Connection, at: tuple[int, int]) -> _Folded:
     """The runs of which the journal tells more than the tables, as a start would have them."""
     caught_up, _ = at
-    entries = db.execute(SQL["journal_from"], (caught_up,)).fetchall()
+    entries = list(entries_behind(db, caught_up))
     run_ids = frozenset(
         line.run_id
         for first, packed in entries

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from engine.jobs.backups import Backups
 from engine.runs.limits.holds import Holds
-from engine.store.sqlite import content, expiry
+from engine.store.sqlite import content
 from engine.store.sqlite.backup import backup, new_file, restore
 from engine.store.sqlite.verify.fold import FoldCheck
 from engine.store.sqlite.verify.journal import JournalCheck
 from engine.store.sqlite.verify.rows import RowComparison
+from engine.store.tables import expiry
 from tests.mutants.catalog import PROPERTY, Planting, plant
 
 STORE, JOBS = "tests/store/test", "tests/jobs/test_backups.py"

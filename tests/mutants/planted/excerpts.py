@@ -1,11 +1,11 @@
 """Bugs in what is told of a failure: `engine/core/rules/excerpt.py`,
-`engine/store/sqlite/views/records.py`."""
+`engine/store/tables/views/records.py`."""
 
 from __future__ import annotations
 
 from engine.core.rules import excerpt
 from engine.core.text import secrets
-from engine.store.sqlite.views import records
+from engine.store.tables.views import records
 from tests.mutants.catalog import PROPERTY, Planting, plant
 
 ACROSS_THE_CUT = "tests/core/test_excerpt.py::test_a_secret_across_the_cut_is_masked"

@@ -6,7 +6,7 @@ from engine.jobs import bulk
 from engine.jobs.bulk import Bulk
 from engine.jobs.work import Worker
 from engine.runs.acts import carry_out
-from engine.store.sqlite.views import jobs
+from engine.store.tables.views import jobs
 from tests.mutants.catalog import PROPERTY, SIMULATION, Planting, plant
 
 BULK = "tests/front/test_bulk.py::test_"

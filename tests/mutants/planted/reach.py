@@ -10,7 +10,7 @@ from engine.front.server.connection import Connection
 from engine.front.server.crowd import Crowd, Place
 from engine.process import bind
 from engine.registry.registry import Registry
-from engine.store.sqlite.views.views import SqliteViews
+from engine.store.tables.views.views import TableViews
 from tests.mutants.catalog import PROPERTY, Planting, plant
 
 BIND = "tests/process/test_bind.py::test_"
@@ -61,7 +61,7 @@ def renewal_not_taken(bug: Planting) -> None:
 @plant("another client's run that waits to be recorded is told of", by=(PROPERTY,),
        test="tests/front/test_own_away.py::test_nor_is_one_that_waits_to_be_recorded")  # fmt: skip
 def waiting_run_is_told_of(bug: Planting) -> None:
-    bug.rewrite(SqliteViews.client_of, "self._writer.run_behind(run_id)", "None")
+    bug.rewrite(TableViews.client_of, "self._writer.run_behind(run_id)", "None")
 
 
 @plant("a tenant is told who else listens", by=(PROPERTY,),

@@ -9,7 +9,7 @@ from engine.core.rules import reopen, repair
 from engine.runs import acts
 from engine.runs.acts import carry_out
 from engine.store.commit import _other_bodies
-from engine.store.sqlite.tables import _insert
+from engine.store.tables.writing import _insert
 from tests.mutants.catalog import PROPERTY, SIMULATION, Planting, plant
 
 CORE = "tests/core/test_repair.py::test_"

@@ -8,8 +8,8 @@ from engine.front.api import events
 from engine.runs.engine import Engine
 from engine.runs.memory import Memory
 from engine.runs.open import replies
-from engine.store.sqlite import cut, expiry, readers
 from engine.store.store import JournalStore
+from engine.store.tables import cut, expiry, reading
 from tests.mutants.catalog import PROPERTY, SIMULATION, Planting, plant
 
 RUNS = "tests/runs/test_retention.py::"
@@ -136,7 +136,7 @@ def cut_past_what_is_needed(bug: Planting) -> None:
     test=CUT + "test_a_kill_between_any_two_statements_leaves_a_whole_file",
 )
 def floor_is_not_recorded(bug: Planting) -> None:
-    bug.rewrite(cut.write_cut, 'db.execute("UPDATE engine SET floor = ?", (cut.floor,))', "pass")
+    bug.rewrite(cut.write_cut, 'db.execute(SQL["set_floor"], (cut.floor,))', "pass")
 
 
 @plant(
@@ -197,7 +197,7 @@ def carried_on_for_ever(bug: Planting) -> None:
     test=CUT + "test_what_it_has_of_runs_that_stay_is_carried_on",
 )
 def carried_bodies_are_not_found(bug: Planting) -> None:
-    bug.rewrite(readers.stored_body, "or _carried_bodies(db, run_id, entry)", "")
+    bug.rewrite(reading.stored_body, "or _carried_bodies(db, run_id, entry)", "")
 
 
 @plant(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from engine.store.model.database import Server
 from engine.store.seat import Seat
-from engine.store.sqlite.views.views import SqliteViews
+from engine.store.tables.views.views import TableViews
 from engine.store.writer import Writer
 from tests.mutants.catalog import PROPERTY, Planting, plant
 
@@ -33,7 +33,7 @@ def looks_and_does_not_take(bug: Planting) -> None:
 
 @plant("events are told that can be seen and may not last", by=(PROPERTY,), test=SEEN)
 def seen_events_are_told(bug: Planting) -> None:
-    bug.rewrite(SqliteViews.events, "while found and", "while False and")
+    bug.rewrite(TableViews.events, "while found and", "while False and")
 
 
 @plant("what is in doubt is written again, without the database being taken", by=(PROPERTY,),

@@ -5,8 +5,8 @@ from __future__ import annotations
 from engine.runs import store_away
 from engine.runs.live import LiveRun
 from engine.store.sqlite.sink import SqliteSink
-from engine.store.sqlite.views.times import Times
-from engine.store.sqlite.views.views import SqliteViews
+from engine.store.tables.views.times import Times
+from engine.store.tables.views.views import TableViews
 from tests.mutants.catalog import PROPERTY, Planting, plant
 
 SINCE = "tests/store/test_times.py::test_"
@@ -31,7 +31,7 @@ def not_woken_when_back(bug: Planting) -> None:
 
 @plant("lists lack what no rows of the tables tell yet", by=(PROPERTY,), test=READS_ON)
 def last_second_not_listed(bug: Planting) -> None:
-    bug.rewrite(SqliteViews._of_all, "if is_away:", "if False:")
+    bug.rewrite(TableViews._of_all, "if is_away:", "if False:")
 
 
 @plant("events since a time lack some where the clock was set back", by=(PROPERTY,),

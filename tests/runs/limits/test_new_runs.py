@@ -24,7 +24,7 @@ from engine.process.budget import Parcel
 from engine.process.costly import AT_ONCE_MAX, SLICE_S
 from engine.runs.limits.new_runs import RECOUNT_MS
 from engine.runs.open.callers import Recorded, StillOpen, Wait
-from engine.store.sqlite.views.views import SqliteViews
+from engine.store.tables.views.views import TableViews
 from tests.runs.limits.limited import Limited
 from tests.world import ROOT, World, front_of, ok, world
 
@@ -190,7 +190,7 @@ async def test_what_was_refused_elsewhere_spends_nothing(
 async def counting(it: World) -> list[str]:
     """Have open runs counted in the store, and return of which clients that was done."""
     counted: list[str] = []
-    views = SqliteViews(it.store)
+    views = TableViews(it.store)
 
     async def count(client: str) -> int:
         counted.append(client)

@@ -20,8 +20,8 @@ from engine.store.model.database import ModelDatabase, Server
 from engine.store.model.store import open_model
 from engine.store.seat import Fenced, NoReply
 from engine.store.sqlite.file.owner import Owner
-from engine.store.sqlite.store import TableStore
-from engine.store.sqlite.views.views import SqliteViews
+from engine.store.tables.store import TableStore
+from engine.store.tables.views.views import TableViews
 from tests.store.faults import Disk
 from tests.store.support import store_at, the_run
 
@@ -52,7 +52,7 @@ def as_recorded(found: Run | Stored | Stopped) -> tuple[RunRecord, list[Step]]:
 
 async def told(store: TableStore) -> list[tuple[int, str]]:
     """The number and the run of every event that is told to who follows."""
-    return [(it.seq, it.run_id) for it in await SqliteViews(store).events(0, 1_000)]
+    return [(it.seq, it.run_id) for it in await TableViews(store).events(0, 1_000)]
 
 
 def runs_of(events: list[tuple[int, str]]) -> list[str]:

@@ -12,8 +12,8 @@ import pytest
 import trio
 
 from engine.ports.store import Stopped, StoreStopped
-from engine.store.sqlite.readers import run_counts
-from engine.store.sqlite.store import TableStore
+from engine.store.tables.reading import run_counts
+from engine.store.tables.store import TableStore
 from tests.store.contract.adapters import (
     InMemory,
     Trouble,

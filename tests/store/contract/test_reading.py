@@ -7,8 +7,8 @@ from engine.core.retry import DAY_MS
 from engine.ports.retention import Expired
 from engine.ports.store import Body, Due, Larger, Write
 from engine.ports.views import RunQuery
-from engine.store.sqlite.store import TableStore
-from engine.store.sqlite.views.views import SqliteViews
+from engine.store.tables.store import TableStore
+from engine.store.tables.views.views import TableViews
 from tests.store.contract.adapters import Adapter, as_recorded, crashing, who_has
 from tests.store.support import answered, new_run, retried, started
 
@@ -43,7 +43,7 @@ async def test_a_run_is_loaded_as_it_was_written(adapter: Adapter) -> None:
         found = await store.load_runs(["Rc", "Rnone", "Rb", "Ra"], 0)
         expected = [runs["c"], runs["b"], runs["a"]]
         assert list(map(as_recorded, found)) == list(map(as_recorded, expected))
-        counts = {state: runs for state, runs in SqliteViews(store).counts.items() if runs}
+        counts = {state: runs for state, runs in TableViews(store).counts.items() if runs}
         assert counts == {StepState.COMPLETED: 2, StepState.RUNNING: 1}
 
 
@@ -51,7 +51,7 @@ async def test_lists_have_all_that_was_written_before(adapter: Adapter) -> None:
     """Who asks for runs, or for one with its steps and attempts, waits for their rows."""
     async with adapter.life() as store:
         await history(store)
-        views = SqliteViews(store)
+        views = TableViews(store)
         page = await views.runs(RunQuery(newest_first=False))
         assert [(it.id, it.state) for it in page.runs] == [
             ("Ra", "completed"), ("Rb", "running"), ("Rc", "running"),

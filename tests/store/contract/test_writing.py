@@ -11,7 +11,7 @@ from engine.ports.audit import AuditQuery
 from engine.ports.jobs import CameTo, JobRun
 from engine.ports.registry import Registered
 from engine.ports.store import Stopped
-from engine.store.sqlite.views.jobs import SqliteJobs
+from engine.store.tables.views.jobs import TableJobs
 from tests.store.contract.adapters import Adapter, crashing, told, who_has
 from tests.store.support import ACT, HOLD, a_job, answered, new_run, retried, started, the_run
 
@@ -128,7 +128,7 @@ async def test_a_job_is_recorded_with_what_it_did(adapter: Adapter) -> None:
     async with crashing(adapter) as store:
         run, write = new_run("k")
         await store.write(write).wait()
-        jobs = SqliteJobs(store)
+        jobs = TableJobs(store)
         jobs.add_runs("J1", [JobRun(run.id, None), JobRun("Rother", 5)])
         await jobs.record(a_job("J1")).wait()
         store.write(started(run, 1))
@@ -136,7 +136,7 @@ async def test_a_job_is_recorded_with_what_it_did(adapter: Adapter) -> None:
         store.write(retried(run, 3))
         await jobs.record(a_job("J1"), CameTo(run.id, 3, 2)).wait()
     async with adapter.life() as store:
-        jobs = SqliteJobs(store)
+        jobs = TableJobs(store)
         assert await jobs.to_do("J1", "", 9) == [JobRun("Rother", 5)]
         assert the_run((await store.load_runs([run.id], 0))[0]).root.generation == 2
         await jobs.forget("J1")

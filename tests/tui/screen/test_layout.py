@@ -9,7 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from engine.store.sqlite.views.boards import DUE_COUNTED_MAX
+from engine.store.tables.views.boards import DUE_COUNTED_MAX
 from engine.wire import AttemptRow, CauseList, CauseRow, RetryPage
 from tests.tui.on_screen import World, at, line_with, on_screen, run_row, showing, step_row
 from tests.tui.support import retry_row

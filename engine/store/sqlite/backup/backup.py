@@ -27,7 +27,9 @@ from engine.store.offload import threads
 from engine.store.sqlite.backup.new_file import new_file
 from engine.store.sqlite.content import check_ours
 from engine.store.sqlite.file.wal import LONG_BYTES, Wal
-from engine.store.sqlite.readers import connect_read_only, journal_end, snapshot
+from engine.store.sqlite.readers import connect_read_only
+from engine.store.tables.connection import snapshot
+from engine.store.tables.reading import journal_end
 
 PAGES_AT_ONCE = 256
 PAUSE_S = 0.01

@@ -17,14 +17,16 @@ from msgspec import Struct
 from engine.ports.audit import AuditEntry
 from engine.ports.registry import Registered
 from engine.ports.store import StoreError
-from engine.store.sqlite.audit import write_audit
 from engine.store.sqlite.backup.backup import Pace, copy_pages, make_single
 from engine.store.sqlite.backup.new_file import new_file
 from engine.store.sqlite.content import check_ours, check_shape, check_version
 from engine.store.sqlite.file.words import unusable
-from engine.store.sqlite.readers import journal_end, open_resting, snapshot
-from engine.store.sqlite.registry import write_registered
+from engine.store.sqlite.readers import open_resting
 from engine.store.sqlite.store import prepare
+from engine.store.tables.audit import write_audit
+from engine.store.tables.connection import snapshot
+from engine.store.tables.reading import journal_end
+from engine.store.tables.registry import write_registered
 
 FILE_ID_BYTES = 4
 

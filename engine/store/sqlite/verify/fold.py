@@ -23,11 +23,11 @@ from engine.store.folding import new_run
 from engine.store.journal import UNREADABLE, BodyLine, EventLine
 from engine.store.pending import RunRows, absorb
 from engine.store.sqlite.content import versions
-from engine.store.sqlite.cut import carried_of
-from engine.store.sqlite.expiry import Gone
-from engine.store.sqlite.readers import stored_run
 from engine.store.sqlite.verify.journal import ReadEntry, begins_at
 from engine.store.sqlite.verify.rows import RowComparison
+from engine.store.tables.cut import carried_of
+from engine.store.tables.expiry import Gone
+from engine.store.tables.reading import stored_run
 
 STEPS_AT_ONCE = 60_000
 """Steps of the runs that are held, about: some 150 MB."""
@@ -64,7 +64,7 @@ class FoldCheck:
         """Runs that retention removed: there are no rows to compare."""
         self._is_of_today = len({len(it) for it in versions(db)}) == 1
         """Its rows can be read: an older file's are, once a start has brought it up to date."""
-        self._gone = Gone(db)
+        self._gone = Gone(db, has_keys=bool(db.execute("PRAGMA table_info(expired)").fetchall()))
         self._floor = begins_at(db) - 1
         self._begun: set[str] = set()
         """Runs of which the carried events were folded, in whichever walk."""

@@ -25,14 +25,14 @@ from engine.store.sqlite.content import (
     misnamed_versions,
     strange_in,
 )
-from engine.store.sqlite.cut import carried_of
 from engine.store.sqlite.file.owner import check_unowned, the_file
-from engine.store.sqlite.readers import SQL
-from engine.store.sqlite.registry import read_registered
 from engine.store.sqlite.verify.carried import check_carried
 from engine.store.sqlite.verify.fold import FoldCheck
 from engine.store.sqlite.verify.journal import JournalCheck, begins_at, read_entries
 from engine.store.sqlite.verify.rows import KEYS
+from engine.store.tables.connection import SQL
+from engine.store.tables.cut import carried_of
+from engine.store.tables.registry import read_registered
 
 STOP_OR_COPY = "Stop it, or check a copy: `atomic backup FILE`, then `atomic verify FILE`."
 LOG_MAGICS = (0x377F0682, 0x377F0683)
@@ -324,8 +324,7 @@ def _is_event_of(db: sqlite3.Connection, seq: int, run_id: str) -> bool:
     """An event of this number is the run's, in the journal or where it was carried on."""
     if seq < begins_at(db):
         return any(seq == it for _, part in carried_of(db, run_id) for it, _ in part.events)
-    with closing(db.execute(SQL["journal_from"], (seq - 1,))) as entries:
-        entry = entries.fetchone()
+    entry = db.execute(SQL["journal_from"], (seq - 1, 1)).fetchone()
     if entry is None:
         return False
     events = unpack(entry["packed"])[0]

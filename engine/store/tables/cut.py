@@ -11,19 +11,19 @@ damage looks the same.
 from __future__ import annotations
 
 import json
-import sqlite3
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from engine.store.expiry import Cut, Expiry
 from engine.store.journal import UNREADABLE, OpenedPart, Part, named_runs, opened_part, parts
-from engine.store.sqlite.expiry import Gone
-from engine.store.sqlite.file.wal import PAGE_BYTES
-from engine.store.sqlite.readers import SQL, snapshot
-from engine.store.sqlite.tables import CARRIED
+from engine.store.tables.connection import SQL, Tables, snapshot
+from engine.store.tables.expiry import Gone
+from engine.store.tables.writing import CARRIED
 
 ENTRIES_AT_ONCE_MAX = 64
 """So many go with one commit: some milliseconds of it."""
+PAGE_BYTES = 4_096
+"""A page is counted as so many."""
 PAGES_AT_ONCE_MAX = 256
 """So many pages of entries, one entry more at most: SQLite reads what it frees."""
 CARRIED_AT_ONCE_MAX = 200
@@ -45,7 +45,7 @@ class _Entry(NamedTuple):
         return self.seq + self.events - 1
 
 
-def look(db: sqlite3.Connection, before: int) -> Cut | None:
+def look(db: Tables, before: int) -> Cut | None:
     """A piece that may go: entries in which nothing is so late, and of which the tables know all.
     None: there is none. What cannot be read stays, and all behind it."""
     with snapshot(db):
@@ -64,7 +64,7 @@ def look(db: sqlite3.Connection, before: int) -> Cut | None:
         return _piece(db, floor, found) if found else None
 
 
-def _piece(db: sqlite3.Connection, floor: int, found: list[tuple[_Entry, set[str]]]) -> Cut:
+def _piece(db: Tables, floor: int, found: list[tuple[_Entry, set[str]]]) -> Cut:
     """As many of these entries as go at once."""
     named = {run_id for _, runs in found for run_id in runs}
     there = _there(db, named)
@@ -87,7 +87,7 @@ def _piece(db: sqlite3.Connection, floor: int, found: list[tuple[_Entry, set[str
     return Cut(floor, behind, tuple(carried), unknown, grows)
 
 
-def _large_of(db: sqlite3.Connection, entry: int) -> Callable[[int, int], bytes]:
+def _large_of(db: Tables, entry: int) -> Callable[[int, int], bytes]:
     def read(offset: int, length: int) -> bytes:
         data = db.execute(SQL["large"], (offset + 1, length, entry)).fetchone()[0]
         if data is None or len(data) != length:
@@ -97,12 +97,12 @@ def _large_of(db: sqlite3.Connection, entry: int) -> Callable[[int, int], bytes]
     return read
 
 
-def _there(db: sqlite3.Connection, run_ids: set[str]) -> set[str]:
+def _there(db: Tables, run_ids: set[str]) -> set[str]:
     ids = json.dumps(sorted(run_ids))
     return {run_id for (run_id,) in db.execute(SQL["there"], (ids,))}
 
 
-def write_cut(db: sqlite3.Connection, expiry: Expiry) -> None:
+def write_cut(db: Tables, expiry: Expiry) -> None:
     """Cut what it says, within the caller's transaction, and note how many events went."""
     cut, expiry.gone = expiry.cut, 0
     floor, caught_up = db.execute(SQL_FLOOR).fetchone()
@@ -112,11 +112,11 @@ def write_cut(db: sqlite3.Connection, expiry: Expiry) -> None:
     rows = [part for part in cut.carried if part.run_id in stay]
     CARRIED.insert(db, [(it.run_id, it.entry, it.size, it.packed, it.large) for it in rows])
     db.execute(SQL["cut_journal"], (cut.floor,))
-    db.execute("UPDATE engine SET floor = ?", (cut.floor,))
+    db.execute(SQL["set_floor"], (cut.floor,))
     expiry.gone = cut.floor - floor
 
 
-def carried_of(db: sqlite3.Connection, run_id: str) -> Iterator[tuple[int, OpenedPart]]:
+def carried_of(db: Tables, run_id: str) -> Iterator[tuple[int, OpenedPart]]:
     """What entries that were cut had of a run, in their order, each with the entry's number."""
     for entry, packed in db.execute(SQL["carried_of"], (run_id,)).fetchall():
         yield entry, opened_part(entry, packed)

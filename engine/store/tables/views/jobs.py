@@ -1,8 +1,7 @@
-"""Bulk jobs as they are kept: the `JobStore` port on SQLite."""
+"""Bulk jobs as they are kept: the `JobStore` port."""
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 
@@ -15,9 +14,10 @@ from engine.core.text.ulid import ms_of
 from engine.ports.jobs import EXPIRED, Came, CameTo, Job, JobRun, KeptJob, RunEnd
 from engine.ports.store import Away
 from engine.store.jobs import JobRow, JobWrite
-from engine.store.sqlite.readers import DAMAGED_RETRY_AFTER_S, SQL, snapshot
-from engine.store.sqlite.store import TableStore
-from engine.store.sqlite.views.records import read_record
+from engine.store.tables.connection import SQL, Row, Tables, snapshot
+from engine.store.tables.reading import DAMAGED_RETRY_AFTER_S
+from engine.store.tables.store import TableStore
+from engine.store.tables.views.records import read_record
 from engine.store.writer import Batch
 
 REASONS_MAX = 5
@@ -27,7 +27,7 @@ _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(Job).decode
 
 
-class SqliteJobs:
+class TableJobs:
     """Written by the store's writer, and read where operators read."""
 
     def __init__(
@@ -70,7 +70,7 @@ class SqliteJobs:
     async def unbegun(self) -> list[str]:
         """Jobs of which there are runs and no more."""
 
-        def work(db: sqlite3.Connection) -> list[str]:
+        def work(db: Tables) -> list[str]:
             return [id for id in _with_runs(db) if not db.execute(SQL["job"], (id,)).fetchone()]
 
         return await self._read(work)
@@ -79,7 +79,7 @@ class SqliteJobs:
         """Those that have ended, the earliest first; before them those whose records cannot be
         read, as nothing will end them: with the time at which they began."""
 
-        def work(db: sqlite3.Connection) -> list[KeptJob]:
+        def work(db: Tables) -> list[KeptJob]:
             lost = [
                 KeptJob(id, None, 0, ms_of(id))
                 for id, record in db.execute(SQL["jobs_under_way"])
@@ -125,7 +125,7 @@ class SqliteJobs:
     async def ends(self, job_id: str, limit: int) -> list[RunEnd]:
         """What came of each of the first of them."""
 
-        def work(db: sqlite3.Connection) -> list[RunEnd]:
+        def work(db: Tables) -> list[RunEnd]:
             with snapshot(db):
                 found = db.execute(SQL["job_ends"], (job_id, limit)).fetchall()
                 return list(_ends(db, found))
@@ -147,7 +147,7 @@ class SqliteJobs:
     async def _jobs(self, query: str, *values: str | None, limit: int | None = None) -> list[Job]:
         """Without those whose records cannot be read: they keep nobody from the others."""
 
-        def work(db: sqlite3.Connection) -> list[Job]:
+        def work(db: Tables) -> list[Job]:
             jobs = (self._job_of(*row) for row in db.execute(query, values))
             return list(islice((job for job in jobs if job is not None), limit))
 
@@ -164,7 +164,7 @@ class SqliteJobs:
             return None
 
 
-def _with_runs(db: sqlite3.Connection) -> Iterator[str]:
+def _with_runs(db: Tables) -> Iterator[str]:
     """Jobs of which there are runs. There may be millions of these: one look for each job."""
     behind = ""
     while row := db.execute(SQL["jobs_with_runs_behind"], (behind,)).fetchone():
@@ -172,7 +172,7 @@ def _with_runs(db: sqlite3.Connection) -> Iterator[str]:
         yield behind
 
 
-def _ends(db: sqlite3.Connection, found: list[sqlite3.Row]) -> Iterator[RunEnd]:
+def _ends(db: Tables, found: list[Row]) -> Iterator[RunEnd]:
     looked_up = 0
     for row in found:
         state = row["state"] or (EXPIRED if row["is_gone"] else None)

@@ -7,7 +7,6 @@ may have a million runs, and its status is asked for each second.
 
 from __future__ import annotations
 
-import sqlite3
 from typing import Any
 
 from engine.core.model import OPEN, StepState
@@ -19,15 +18,15 @@ from engine.ports.views import (
     RetryQuery,
     StuckOf,
 )
-from engine.store.sqlite.readers import SQL
-from engine.store.sqlite.views.boards import (
+from engine.store.tables.connection import SQL, Tables
+from engine.store.tables.views.boards import (
     CAUSES_MAX,
     DUE_CLASSES_MS,
     causes_from,
     retries_found,
     stuck_from,
 )
-from engine.store.sqlite.views.filter import LATE_AFTER_MS, ROWS_LOOKED_AT_MAX, condition
+from engine.store.tables.views.filter import LATE_AFTER_MS, ROWS_LOOKED_AT_MAX, condition
 
 COUNTED_MAX = 10_000
 """Runs of a state, runs that need a person and attempts are counted up to here."""
@@ -38,7 +37,7 @@ _OWN_TIMED = (
 )
 
 
-def counts(db: sqlite3.Connection, client: str) -> dict[str, int]:
+def counts(db: Tables, client: str) -> dict[str, int]:
     """Runs by state, each up to `COUNTED_MAX`."""
     found = {
         state.value: db.execute(SQL["client_runs"], (client, state, COUNTED_MAX)).fetchone()[0]
@@ -47,7 +46,7 @@ def counts(db: sqlite3.Connection, client: str) -> dict[str, int]:
     return {state: runs for state, runs in found.items() if runs}
 
 
-def summary(db: sqlite3.Connection, client: str, now: int, stuck_beside: int) -> ClientSummary:
+def summary(db: Tables, client: str, now: int, stuck_beside: int) -> ClientSummary:
     """All that is counted, so many of the runs that need a person beside the bound."""
     due: list[DueCount] = []
     begin = now - LATE_AFTER_MS
@@ -60,30 +59,30 @@ def summary(db: sqlite3.Connection, client: str, now: int, stuck_beside: int) ->
     return ClientSummary(counts(db, client), stuck, late, timed, tuple(due))
 
 
-def _timed(db: sqlite3.Connection, client: str, begin: int, end: int) -> int:
+def _timed(db: Tables, client: str, begin: int, end: int) -> int:
     """Attempts that are due from `begin` to before `end`."""
     own = _OWN_TIMED.format(runs=COUNTED_MAX)
     found = db.execute(
         f"SELECT count(*) FROM (SELECT 1 FROM {own}"
-        " WHERE +step.wake_at >= ? AND +step.wake_at < ? LIMIT ?)",
+        " WHERE +step.wake_at >= ? AND +step.wake_at < ? LIMIT ?) AS found",
         (client, begin, end, COUNTED_MAX),
     ).fetchone()
     return int(found[0])
 
 
-def causes(db: sqlite3.Connection, client: str, new_since: int, but: str) -> list[CauseRecord]:
+def causes(db: Tables, client: str, new_since: int, but: str) -> list[CauseRecord]:
     """Why its runs need a person; what most need it for first. `but`: none of those in this
     JSON."""
     asked = (new_since, client, but, CAUSES_MAX)
     return causes_from(db, db.execute(SQL["client_causes"], asked).fetchall())
 
 
-def stuck_of(db: sqlite3.Connection, client: str, causes: str) -> dict[str, StuckOf]:
+def stuck_of(db: Tables, client: str, causes: str) -> dict[str, StuckOf]:
     """How many of its runs need a person for each of the causes in this JSON."""
     return stuck_from(db.execute(SQL["client_stuck_of"], (causes, client)))
 
 
-def retries(db: sqlite3.Connection, client: str, query: RetryQuery) -> RetriesFound:
+def retries(db: Tables, client: str, query: RetryQuery) -> RetriesFound:
     """Steps of its open runs whose next attempt has a time, the most overdue first."""
     conditions = [condition(term, query.now) for term in query.filter or ()]
     values: list[Any] = [value for _, each in conditions for value in each]

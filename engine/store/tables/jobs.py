@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 import json
-import sqlite3
 
 from msgspec.structs import astuple, fields
 
 from engine.store.jobs import JobRow, JobWrite
+from engine.store.tables.connection import SQL, Tables
 
 JOB_COLUMNS = tuple(field.name for field in fields(JobRow))
 JOB_RUN_COLUMNS = ("job_id", "run_id", "if_rev", "at", "generation", "refused")
 FORGOTTEN_AT_ONCE = 2_000
 """Runs of one job, in one commit: some milliseconds of it."""
 SQL_KEEP = (
-    f"INSERT OR REPLACE INTO job ({','.join(JOB_COLUMNS)})"
-    f" VALUES ({','.join('?' * len(JOB_COLUMNS))})"
-)
-SQL_ADD = (
-    "INSERT OR IGNORE INTO job_run (job_id, run_id, if_rev)"
-    " SELECT ?, json_extract(value, '$[0]'), json_extract(value, '$[1]') FROM json_each(?)"
+    f"INSERT INTO job ({','.join(JOB_COLUMNS)}) VALUES ({','.join('?' * len(JOB_COLUMNS))})"
+    f" ON CONFLICT (id) DO UPDATE SET {','.join(f'{it}=excluded.{it}' for it in JOB_COLUMNS)}"
 )
 SQL_CAME_TO = (
     "UPDATE job_run SET at = ?, generation = ?, refused = ? WHERE job_id = ? AND run_id = ?"
@@ -33,11 +29,11 @@ SQL_FORGET = (
 )
 
 
-def write_job(db: sqlite3.Connection, it: JobWrite) -> None:
+def write_job(db: Tables, it: JobWrite) -> None:
     """Write it within the caller's transaction."""
     if it.runs:
         runs = json.dumps([(run.run_id, run.if_rev) for run in it.runs])
-        db.execute(SQL_ADD, (it.job_id, runs))
+        db.execute(SQL["job_add_runs"], (it.job_id, runs))
     if it.row is not None:
         db.execute(SQL_KEEP, astuple(it.row))
     if (came := it.came_to) is not None:

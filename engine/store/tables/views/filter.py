@@ -8,7 +8,6 @@ page may come short, and its cursor says where to go on.
 from __future__ import annotations
 
 import json
-import sqlite3
 from collections.abc import Callable
 from typing import Any
 
@@ -17,7 +16,7 @@ from msgspec import Struct
 from engine.core.filter import Compare, Field, Filter, Is, Term
 from engine.core.model import ENDED, OPEN, StepState
 from engine.store import rows
-from engine.store.sqlite.readers import SQL
+from engine.store.tables.connection import SQL, Row, Tables
 
 CHUNK_ROWS = 2_000
 ROWS_LOOKED_AT_MAX = 50_000
@@ -40,12 +39,12 @@ Condition = tuple[str, tuple[Any, ...]]
 class Found(Struct, frozen=True):
     """The rows of a page, and the id behind which the next one begins (None: there is none)."""
 
-    rows: list[sqlite3.Row]
+    rows: list[Row]
     next: str | None
 
 
 def find(
-    db: sqlite3.Connection,
+    db: Tables,
     terms: Filter,
     also: list[Condition],
     *,
@@ -61,7 +60,7 @@ def find(
     `only`: no run of another client is even looked at; then `states` says which are.
     """
     conditions = [condition(term, now) for term in terms] + also
-    where = " AND ".join(sql for sql, _ in conditions) or "1"
+    where = " AND ".join(sql for sql, _ in conditions) or "TRUE"
     values = [value for _, each in conditions for value in each]
     order = "DESC" if newest_first else "ASC"
     record = (
@@ -69,7 +68,7 @@ def find(
         f" ORDER BY run.id {order}"
     )
     candidates = Candidates(terms, newest_first=newest_first, only=only, states=states)
-    found: list[sqlite3.Row] = []
+    found: list[Row] = []
     for _ in range(ROWS_LOOKED_AT_MAX // CHUNK_ROWS):
         ids = candidates.behind(db, cursor)
         if ids:
@@ -131,14 +130,14 @@ class Candidates:
         else:
             parts = [
                 f"SELECT id FROM (SELECT id FROM run WHERE {own}state = '{state}' AND id {beyond} ?"
-                f" ORDER BY id {order} LIMIT {CHUNK_ROWS})"
+                f" ORDER BY id {order} LIMIT {CHUNK_ROWS}) AS its"
                 for state in looked
             ]
-            union = " UNION ALL ".join(parts) or "SELECT id FROM run WHERE 0"
+            union = " UNION ALL ".join(parts) or "SELECT id FROM run WHERE FALSE"
             self._sql = f"{union} ORDER BY id {order} LIMIT {CHUNK_ROWS}"
             self._times = len(looked)
 
-    def behind(self, db: sqlite3.Connection, cursor: str | None) -> list[str]:
+    def behind(self, db: Tables, cursor: str | None) -> list[str]:
         """The ids of the next chunk."""
         if not self._ahead:
             edge = self._edge if cursor is None else cursor
@@ -219,7 +218,7 @@ def _is(term: Term, now: int) -> Condition:
         case Is.STUCK:
             return "run.cause IS NOT NULL", ()
         case Is.DISMISSED:
-            return "run.dismissed", ()
+            return "run.dismissed <> 0", ()
         case word:
             states = STATES_OF[word]
             return f"run.state IN ({','.join('?' * len(states))})", states

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterable
 from typing import Any
 
@@ -19,14 +18,14 @@ from engine.ports.views import (
     StuckOf,
 )
 from engine.store import rows
-from engine.store.sqlite.readers import SQL
-from engine.store.sqlite.views.filter import (
+from engine.store.tables.connection import SQL, Row, Tables
+from engine.store.tables.views.filter import (
     CHUNK_ROWS,
     LATE_AFTER_MS,
     ROWS_LOOKED_AT_MAX,
     condition,
 )
-from engine.store.sqlite.views.records import read_record
+from engine.store.tables.views.records import read_record
 
 CAUSES_MAX = 200
 DUE_COUNTED_MAX = 10_000
@@ -37,13 +36,13 @@ DUE_CLASSES_MS = (10_000, 60_000, 600_000, None)
 """Upper ends, from now. None: any time later."""
 
 
-def causes(db: sqlite3.Connection, new_since: int, but: str) -> list[CauseRecord]:
+def causes(db: Tables, new_since: int, but: str) -> list[CauseRecord]:
     """Why runs need a person, and how many each; what most need it for first. `but`: none of those
     in this JSON."""
     return causes_from(db, db.execute(SQL["causes"], (new_since, but, CAUSES_MAX)).fetchall())
 
 
-def causes_from(db: sqlite3.Connection, found: list[sqlite3.Row]) -> list[CauseRecord]:
+def causes_from(db: Tables, found: list[Row]) -> list[CauseRecord]:
     """Rows of causes as records."""
     return [
         CauseRecord(
@@ -58,22 +57,22 @@ def causes_from(db: sqlite3.Connection, found: list[sqlite3.Row]) -> list[CauseR
     ]
 
 
-def _run(db: sqlite3.Connection, run_id: str) -> RunRecord:
+def _run(db: Tables, run_id: str) -> RunRecord:
     row = db.execute(f"{SQL['run_record']} WHERE run.id = ?", (run_id,)).fetchone()
     return read_record(db, row)
 
 
-def stuck_of(db: sqlite3.Connection, causes: str) -> dict[str, StuckOf]:
+def stuck_of(db: Tables, causes: str) -> dict[str, StuckOf]:
     """How many runs need a person for each of the causes in this JSON."""
     return stuck_from(db.execute(SQL["stuck_of"], (causes,)))
 
 
-def stuck_from(found: Iterable[sqlite3.Row]) -> dict[str, StuckOf]:
+def stuck_from(found: Iterable[Row]) -> dict[str, StuckOf]:
     """Rows of them as records."""
     return {row["cause"]: StuckOf(row["runs"], row["last_at"]) for row in found}
 
 
-def known_causes(db: sqlite3.Connection, among: str | None) -> frozenset[str]:
+def known_causes(db: Tables, among: str | None) -> frozenset[str]:
     """Causes for which runs need a person; `among`: of those in this JSON."""
     if among is None:
         found = db.execute(SQL["known_causes"])
@@ -82,7 +81,7 @@ def known_causes(db: sqlite3.Connection, among: str | None) -> frozenset[str]:
     return frozenset(row[0] for row in found)
 
 
-def late_runs(db: sqlite3.Connection, opened_before: int) -> LateFound:
+def late_runs(db: Tables, opened_before: int) -> LateFound:
     """Runs that are open since before a time."""
     asked = (first_run_id(opened_before), opened_before, LATE_LOOKED_AT_MAX)
     rows = db.execute(SQL["late_runs"], asked).fetchall()
@@ -95,12 +94,12 @@ def late_runs(db: sqlite3.Connection, opened_before: int) -> LateFound:
     return LateFound(tuple(late), is_cut=looked_at >= LATE_LOOKED_AT_MAX)
 
 
-def stuck_count(db: sqlite3.Connection) -> int:
+def stuck_count(db: Tables) -> int:
     """How many runs need a person."""
     return int(db.execute(SQL["stuck_count"]).fetchone()[0])
 
 
-def due_counts(db: sqlite3.Connection, now: int) -> list[DueCount]:
+def due_counts(db: Tables, now: int) -> list[DueCount]:
     """Attempts by when they are due, without those that are late."""
     counts: list[DueCount] = []
     begin = now - LATE_AFTER_MS
@@ -112,12 +111,12 @@ def due_counts(db: sqlite3.Connection, now: int) -> list[DueCount]:
     return counts
 
 
-def retries(db: sqlite3.Connection, query: RetryQuery) -> RetriesFound:
+def retries(db: Tables, query: RetryQuery) -> RetriesFound:
     """Steps whose next attempt has a time, the most overdue first."""
     conditions = [condition(term, query.now) for term in query.filter or ()]
-    where = " AND ".join(sql for sql, _ in conditions) or "1"
+    where = " AND ".join(sql for sql, _ in conditions) or "TRUE"
     values: list[Any] = [value for _, each in conditions for value in each]
-    found: list[sqlite3.Row] = []
+    found: list[Row] = []
     at, step_id = query.after
     for _ in range(ROWS_LOOKED_AT_MAX // CHUNK_ROWS):
         part = db.execute(SQL["timed_behind"], (at, step_id, CHUNK_ROWS)).fetchall()
@@ -137,7 +136,7 @@ def retries(db: sqlite3.Connection, query: RetryQuery) -> RetriesFound:
     return retries_found(found, (at, step_id))
 
 
-def retries_found(found: list[sqlite3.Row], behind: tuple[int, str] | None) -> RetriesFound:
+def retries_found(found: list[Row], behind: tuple[int, str] | None) -> RetriesFound:
     """Rows of steps that have a time as a page of them."""
     records = tuple(
         RetryRecord(row["client"], row["run_workflow"], row["rev"], rows.step_at_from(row))

@@ -1,9 +1,8 @@
-"""What operators read: pages of runs, trees, events, counts. The `Views` port on SQLite."""
+"""What operators read: pages of runs, trees, events, counts. The `Views` port."""
 
 from __future__ import annotations
 
 import json
-import sqlite3
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from operator import add, or_
@@ -32,20 +31,21 @@ from engine.ports.views import (
     Summary,
 )
 from engine.store import rows
-from engine.store.sqlite.readers import SQL, run_counts, snapshot
-from engine.store.sqlite.stopped import stopped_steps
-from engine.store.sqlite.store import TableStore
-from engine.store.sqlite.views import boards, of_client, outline, together
-from engine.store.sqlite.views.filter import LATE_AFTER_MS, Condition, find, only_states
-from engine.store.sqlite.views.records import read_record
-from engine.store.sqlite.views.times import Times
+from engine.store.tables.connection import SQL, Tables, snapshot
+from engine.store.tables.reading import run_counts
+from engine.store.tables.stopped import stopped_steps
+from engine.store.tables.store import TableStore
+from engine.store.tables.views import boards, of_client, outline, together
+from engine.store.tables.views.filter import LATE_AFTER_MS, Condition, find, only_states
+from engine.store.tables.views.records import read_record
+from engine.store.tables.views.times import Times
 
 T = TypeVar("T")
 COUNTED_MAX = 10_000
 """Matches of a filter are counted up to here; beyond, the total is an estimate."""
 
 
-class SqliteViews:
+class TableViews:
     """Reads through the read-only connections, once the tables know all that was written.
 
     While they cannot know it all that is durable is read: `store/sqlite/tail.py`.
@@ -71,24 +71,20 @@ class SqliteViews:
         """Durable runs by state."""
         return self._writer.run_counts
 
-    async def _of_all(
-        self, work: Callable[[sqlite3.Connection], T], join: Callable[[T, T], T]
-    ) -> T:
+    async def _of_all(self, work: Callable[[Tables], T], join: Callable[[T, T], T]) -> T:
         """What `work` finds. `join` makes one of what it finds in the tables and in the tail."""
         is_away = self._writer.is_away
 
-        def both(db: sqlite3.Connection) -> T:
+        def both(db: Tables) -> T:
             if is_away:
-                return join(*self._tail.of_all(db, work))
+                return self._tail.of_all(db, work, join)
             self._tail.forget()
             with snapshot(db):  # or a run and the step at which it is would be of two moments
                 return work(db)
 
         return await self._readers.read(both)
 
-    async def _of_run(
-        self, run_id: str, work: Callable[[sqlite3.Connection], T | None]
-    ) -> T | None:
+    async def _of_run(self, run_id: str, work: Callable[[Tables], T | None]) -> T | None:
         """What `work` finds of a run. Raises Refused rather than say that there is no such run,
         when there is, and it waits to be recorded."""
         await self._writer.wait_rows(run_id)
@@ -113,7 +109,7 @@ class SqliteViews:
         """A run, its steps in order, and all their attempts, of one moment: what there is."""
 
         def work(
-            db: sqlite3.Connection,
+            db: Tables,
         ) -> tuple[RunRecord, list[Step], list[AttemptRecord]] | None:
             with snapshot(db):
                 row = db.execute(f"{SQL['run_record']} WHERE run.id = ?", (run_id,)).fetchone()
@@ -169,7 +165,7 @@ class SqliteViews:
         if (behind := self._writer.run_behind(run_id)) is not None:
             return behind.client
 
-        def work(db: sqlite3.Connection) -> str | None:
+        def work(db: Tables) -> str | None:
             row = db.execute(SQL["client_of"], (run_id,)).fetchone()
             return None if row is None else str(row[0])
 
@@ -202,7 +198,7 @@ class SqliteViews:
         await self._writer.wait_rows()
         left_out = json.dumps(sorted(but))
 
-        def work(db: sqlite3.Connection) -> list[CauseRecord]:
+        def work(db: Tables) -> list[CauseRecord]:
             if only is not None:
                 return of_client.causes(db, only, new_since, left_out)
             return boards.causes(db, new_since, left_out)
@@ -218,7 +214,7 @@ class SqliteViews:
             await self._writer.wait_rows()
         asked = json.dumps(sorted(causes))
 
-        def work(db: sqlite3.Connection) -> dict[str, StuckOf]:
+        def work(db: Tables) -> dict[str, StuckOf]:
             if only is not None:
                 return of_client.stuck_of(db, only, asked)
             return boards.stuck_of(db, asked)
@@ -240,7 +236,7 @@ class SqliteViews:
         await self._writer.wait_rows()
         only = query.only
 
-        def work(db: sqlite3.Connection) -> RetriesFound:
+        def work(db: Tables) -> RetriesFound:
             if only is not None:
                 return of_client.retries(db, only, query)
             return boards.retries(db, query)
@@ -254,7 +250,7 @@ class SqliteViews:
     async def step(self, step_id: str) -> tuple[Step, list[AttemptRecord]] | None:
         """A step and its attempts, of one moment."""
 
-        def work(db: sqlite3.Connection) -> tuple[Step, list[AttemptRecord]] | None:
+        def work(db: Tables) -> tuple[Step, list[AttemptRecord]] | None:
             with snapshot(db):
                 row = db.execute(SQL["step"], (step_id,)).fetchone()
                 attempts = db.execute(SQL["step_attempts"], (step_id,)).fetchall()
@@ -270,7 +266,7 @@ class SqliteViews:
     async def outcomes(self, run_id: str) -> list[OutcomeRecord]:
         """What came of every generation of a run's steps."""
 
-        def work(db: sqlite3.Connection) -> list[OutcomeRecord]:
+        def work(db: Tables) -> list[OutcomeRecord]:
             return [OutcomeRecord(*row) for row in db.execute(SQL["outcomes"], (run_id,))]
 
         return await self._of_run(run_id, work) or []
@@ -278,7 +274,7 @@ class SqliteViews:
     async def payload_number(self, step_id: str, generation: int) -> int | None:
         """Under which generation the payload lies that this one was called with."""
 
-        def work(db: sqlite3.Connection) -> int | None:
+        def work(db: Tables) -> int | None:
             found: int | None = db.execute(SQL["payload_of"], (step_id, generation)).fetchone()[0]
             return found
 
@@ -311,7 +307,7 @@ class SqliteViews:
         """Counts and the ends of the event sequence. What is timed may be `LAG_S` old."""
         counts = {state: runs for state, runs in self._writer.run_counts.items() if runs}
 
-        def work(db: sqlite3.Connection) -> Summary:
+        def work(db: Tables) -> Summary:
             first, last = db.execute(SQL["journal_span"]).fetchone()
             return Summary(
                 runs=counts,
@@ -325,7 +321,7 @@ class SqliteViews:
         return await self._of_all(work, together.summary)
 
 
-def _runs(db: sqlite3.Connection, query: RunQuery) -> RunsFound:
+def _runs(db: Tables, query: RunQuery) -> RunsFound:
     where: list[str] = []
     values: list[Any] = []
     for column, wanted in (
@@ -339,7 +335,7 @@ def _runs(db: sqlite3.Connection, query: RunQuery) -> RunsFound:
         where.append(f"run.state IN ({','.join('?' * len(query.states))})")
         values += query.states
     if query.filter is not None or (query.only is not None and query.workflow is None):
-        return _filtered(db, query, [(" AND ".join(where) or "1", tuple(values))])
+        return _filtered(db, query, [(" AND ".join(where) or "TRUE", tuple(values))])
     total, estimate = _total(db, query, where, values)
     paged, arguments = list(where), list(values)
     if query.cursor is not None:
@@ -357,7 +353,7 @@ def _runs(db: sqlite3.Connection, query: RunQuery) -> RunsFound:
     return RunsFound(records, total, estimate, records[-1].id if more else None)
 
 
-def _filtered(db: sqlite3.Connection, query: RunQuery, also: list[Condition]) -> RunsFound:
+def _filtered(db: Tables, query: RunQuery, also: list[Condition]) -> RunsFound:
     """The same by a filter. How many match is known when all that could have been looked at."""
     found = find(
         db,
@@ -378,7 +374,7 @@ def _filtered(db: sqlite3.Connection, query: RunQuery, also: list[Condition]) ->
     return RunsFound(records, len(records), not whole, found.next)
 
 
-def _of_states(db: sqlite3.Connection, query: RunQuery) -> tuple[int, bool] | None:
+def _of_states(db: Tables, query: RunQuery) -> tuple[int, bool] | None:
     """How many match a filter that asks for states alone, which are counted, and whether that is
     an estimate; None: another filter."""
     states = only_states(query.filter or ()) if query.filter else list(StepState)
@@ -397,15 +393,13 @@ def _where_clause(conditions: list[str]) -> str:
     return f" WHERE {' AND '.join(conditions)}" if conditions else ""
 
 
-def _total(
-    db: sqlite3.Connection, query: RunQuery, where: list[str], values: list[Any]
-) -> tuple[int, bool]:
+def _total(db: Tables, query: RunQuery, where: list[str], values: list[Any]) -> tuple[int, bool]:
     """How many match: from the counts by state where they say it, else counted up to a bound."""
     if query.client is None and query.workflow is None and query.key is None:
         runs = run_counts(db)
         return sum(runs.get(state, 0) for state in query.states or runs), False
     counted = db.execute(
-        f"SELECT count(*) FROM (SELECT 1 FROM run{_where_clause(where)} LIMIT ?)",
+        f"SELECT count(*) FROM (SELECT 1 FROM run{_where_clause(where)} LIMIT ?) AS found",
         (*values, COUNTED_MAX + 1),
     ).fetchone()[0]
     return min(counted, COUNTED_MAX), counted > COUNTED_MAX

@@ -19,8 +19,8 @@ from engine.ports.views import (
     StuckOf,
     Summary,
 )
-from engine.store.sqlite.views.boards import CAUSES_MAX
-from engine.store.sqlite.views.filter import only_states
+from engine.store.tables.views.boards import CAUSES_MAX
+from engine.store.tables.views.filter import only_states
 
 
 def runs(query: RunQuery, tables: RunsFound, tail: RunsFound) -> RunsFound:

@@ -2,30 +2,27 @@
 
 from __future__ import annotations
 
-import sqlite3
-
 from engine.core.model import Step
 from engine.ports.views import AttemptRecord, Outline, StepOutline
 from engine.store import rows
-from engine.store.sqlite.readers import SQL, snapshot
-from engine.store.sqlite.stopped import stopped_steps
-from engine.store.sqlite.views.records import read_record
+from engine.store.tables.connection import SQL, Tables, snapshot
+from engine.store.tables.stopped import stopped_steps
+from engine.store.tables.views.records import read_record
 
 
-def of_run(db: sqlite3.Connection, run_id: str) -> Outline | None:
+def of_run(db: Tables, run_id: str) -> Outline | None:
     """A run and its steps in outline; None: there is none."""
     with snapshot(db):
         row = db.execute(f"{SQL['run_record']} WHERE run.id = ?", (run_id,)).fetchone()
         if row is None:
             return None
-        cursor = db.cursor()
-        cursor.row_factory = None  # plain tuples: a run may have 10,000 steps
-        found = cursor.execute(SQL["outline"], (run_id, bool(row["engine_error"]))).fetchall()
-        return Outline(read_record(db, row), [StepOutline._make(each) for each in found])
+        found = db.execute(SQL["outline"], (run_id, bool(row["engine_error"])))
+        steps = list(map(StepOutline._make, found))  # a run may have 10,000
+        return Outline(read_record(db, row), steps)
 
 
 def some_steps(
-    db: sqlite3.Connection, run_id: str, ids: str, attempts_max: int
+    db: Tables, run_id: str, ids: str, attempts_max: int
 ) -> list[tuple[Step, list[AttemptRecord]]]:
     """Steps of a run by their ids (JSON), each with so many of its latest attempts."""
     with snapshot(db):

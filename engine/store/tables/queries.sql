@@ -127,7 +127,7 @@ SELECT entry FROM body WHERE step_id = ? AND number = ? AND answer = ?;
 SELECT max(number) FROM (
     SELECT payload_generation AS number FROM step WHERE id = ?1
     UNION ALL SELECT number FROM body WHERE step_id = ?1 AND answer = 0
-) WHERE number <= ?2;
+) AS numbers WHERE number <= ?2;
 
 -- outcomes: those of all generations of a run's steps
 SELECT step_id, generation, state, attempts, answer_attempt, http_status, error, cause_id, ended_at
@@ -177,6 +177,9 @@ SELECT run_id FROM expired WHERE run_id IN (SELECT value FROM json_each(?));
 -- cut_journal: the entries up to an event
 DELETE FROM journal WHERE seq <= ?;
 
+-- set_floor: the last event that was cut
+UPDATE engine SET floor = ?;
+
 -- root_called: what a run's root is called
 SELECT state, rev, url, name, attempts, failures FROM step WHERE id = ?;
 
@@ -186,7 +189,7 @@ UPDATE run SET state = ?, rev = min(rev, 1 << 53) + ?, cause = ?, stuck_at = ?, 
 WHERE id = ?;
 
 -- stop_steps: nothing of it is looked for any more
-UPDATE step SET wake_at = NULL, rev = min(rev, 1 << 53) + (id = :run)
+UPDATE step SET wake_at = NULL, rev = min(rev, 1 << 53) + CAST(id = :run AS int)
 WHERE id >= :run AND id < :run || '.';
 
 -- end_run: a stopped run is ended as it is
@@ -216,7 +219,7 @@ UPDATE step SET wake_at = CASE
     WHEN held_since IS NOT NULL THEN 1 << 62
     WHEN id = :run THEN 0
     WHEN state = 'backing-off' THEN due_at
-    WHEN state = 'running' OR state = 'pending' AND NOT awaiting_post THEN 0
+    WHEN state = 'running' OR state = 'pending' AND awaiting_post = 0 THEN 0
 END WHERE id >= :run AND id < :run || '.' AND state NOT IN ('completed', 'failed', 'cancelled');
 
 -- root_acted: an action was recorded on a run's root
@@ -235,7 +238,8 @@ WHERE step.wake_at = 1 << 62 AND step.id > ? ORDER BY step.id LIMIT ?;
 SELECT run.client, run.workflow,
     substr(step.url, 1, instr(step.url, '://') + 2 + instr(substr(step.url, instr(step.url, '://') + 3), '/')) AS url,
     count(*) AS steps
-FROM step JOIN run ON run.id = step.run_id WHERE step.wake_at = 1 << 62 GROUP BY 1, 2, 3;
+FROM step JOIN run ON run.id = step.run_id WHERE step.wake_at = 1 << 62
+GROUP BY 1, 2, 3 ORDER BY 1, 2, 3;
 
 -- run_record: a run's row for lists
 SELECT run.id, run.client, run.workflow, run.key, run.state, run.rev, run.dismissed, run.steps,
@@ -257,8 +261,8 @@ SELECT step.id, step.name, step.url, step.state, step.attempts, step.failures, s
 FROM step LEFT JOIN attempt ON attempt.step_id = step.id AND attempt.number = step.attempts;
 
 -- causes: why runs need a person, with the latest run of each
-SELECT cause, count(*) AS runs, sum(stuck_at > ?) AS new_runs, min(stuck_at) AS first_at,
-    max(stuck_at) AS last_at, (
+SELECT cause, count(*) AS runs, count(CASE WHEN stuck_at > ? THEN 1 END) AS new_runs,
+    min(stuck_at) AS first_at, max(stuck_at) AS last_at, (
         SELECT latest.id FROM run AS latest WHERE latest.cause = run.cause
         ORDER BY latest.stuck_at DESC, latest.id DESC LIMIT 1
     ) AS id
@@ -266,21 +270,21 @@ FROM run WHERE cause IS NOT NULL GROUP BY cause HAVING cause NOT IN (SELECT valu
 ORDER BY runs DESC, last_at DESC, cause LIMIT ?;
 
 -- client_runs: runs of a client in a state (counted up to a bound)
-SELECT count(*) FROM (SELECT 1 FROM run WHERE client = ? AND state = ? LIMIT ?);
+SELECT count(*) FROM (SELECT 1 FROM run WHERE client = ? AND state = ? LIMIT ?) AS found;
 
 -- client_stuck: runs of a client that need a person (counted up to a bound)
-SELECT count(*) FROM (SELECT 1 FROM run WHERE client = ? AND cause IS NOT NULL LIMIT ?);
+SELECT count(*) FROM (SELECT 1 FROM run WHERE client = ? AND cause IS NOT NULL LIMIT ?) AS found;
 
 -- client_causes: why runs of a client need a person, with the latest run of each
-SELECT cause, count(*) AS runs, sum(stuck_at > ?) AS new_runs, min(stuck_at) AS first_at,
-    max(stuck_at) AS last_at, (
+SELECT cause, count(*) AS runs, count(CASE WHEN stuck_at > ?1 THEN 1 END) AS new_runs,
+    min(stuck_at) AS first_at, max(stuck_at) AS last_at, (
         SELECT latest.id FROM run AS latest
-        WHERE latest.client = run.client AND latest.cause = run.cause
+        WHERE latest.client = ?2 AND latest.cause = run.cause
         ORDER BY latest.stuck_at DESC, latest.id DESC LIMIT 1
     ) AS id
-FROM run WHERE client = ? AND cause IS NOT NULL
-GROUP BY cause HAVING cause NOT IN (SELECT value FROM json_each(?))
-ORDER BY runs DESC, last_at DESC, cause LIMIT ?;
+FROM run WHERE client = ?2 AND cause IS NOT NULL
+GROUP BY cause HAVING cause NOT IN (SELECT value FROM json_each(?3))
+ORDER BY runs DESC, last_at DESC, cause LIMIT ?4;
 
 -- stuck_of: of these causes, how many runs need a person, and since when the latest does
 SELECT asked.value AS cause, count(*) AS runs, max(run.stuck_at) AS last_at
@@ -295,15 +299,15 @@ GROUP BY asked.value;
 SELECT count(*) FROM run WHERE cause IS NOT NULL;
 
 -- late_runs: runs that are open since before a time, by what they are of (among the oldest open)
-SELECT client, workflow, count(*) AS looked_at, sum(opened_at < ?2) AS runs,
+SELECT client, workflow, count(*) AS looked_at, count(CASE WHEN opened_at < ?2 THEN 1 END) AS runs,
     min(CASE WHEN opened_at < ?2 THEN id END) AS id
 FROM (
-    SELECT old.*, step.opened_at FROM (  /* one that was opened again is younger than its id */
+    SELECT old.client, old.workflow, old.id, step.opened_at FROM (  /* one that was opened again is younger than its id */
         SELECT client, workflow, id FROM run
         WHERE state IN ('pending', 'running', 'backing-off', 'waiting') AND id < ?1
         ORDER BY +id LIMIT ?3  /* + keeps it from all that have ended, which lie in that order */
     ) AS old JOIN step ON step.id = old.id
-) GROUP BY client, workflow;
+) AS looked_at GROUP BY client, workflow ORDER BY client, workflow;
 
 -- known_causes: why runs need a person (some of it)
 SELECT DISTINCT cause FROM run WHERE cause IS NOT NULL LIMIT 10000;
@@ -315,7 +319,7 @@ WHERE EXISTS (SELECT 1 FROM run WHERE run.cause = asked.value);
 -- due_between: attempts that are due within a time (counted up to a bound)
 SELECT count(*) FROM (
     SELECT 1 FROM step WHERE wake_at > 0 AND wake_at >= ? AND wake_at < ? LIMIT ?
-);
+) AS found;
 
 -- timed_behind: a stretch of the attempts that have a time
 SELECT wake_at, id FROM step WHERE (wake_at, id) > (?, ?) AND wake_at < 1 << 62
@@ -329,10 +333,10 @@ FROM step JOIN run ON run.id = step.run_id
 LEFT JOIN attempt ON attempt.step_id = step.id AND attempt.number = step.attempts;
 
 -- late: attempts that are overdue (counted up to a bound)
-SELECT count(*) FROM (SELECT 1 FROM step WHERE wake_at > 0 AND wake_at < ? LIMIT 10000);
+SELECT count(*) FROM (SELECT 1 FROM step WHERE wake_at > 0 AND wake_at < ? LIMIT 10000) AS found;
 
 -- timed: attempts that have a time (counted up to a bound)
-SELECT count(*) FROM (SELECT 1 FROM step WHERE wake_at > 0 AND wake_at < 1 << 62 LIMIT 10000);
+SELECT count(*) FROM (SELECT 1 FROM step WHERE wake_at > 0 AND wake_at < 1 << 62 LIMIT 10000) AS found;
 
 -- jobs_under_way: bulk jobs that have not ended
 SELECT id, record FROM job WHERE ended_at IS NULL ORDER BY id;
@@ -347,11 +351,16 @@ SELECT job_id FROM job_run WHERE job_id > ? ORDER BY job_id LIMIT 1;
 SELECT id, record FROM job WHERE id = ?;
 
 -- job_of_key: the one that was begun with this key
-SELECT id, record FROM job WHERE key = ? AND client IS ? ORDER BY id DESC LIMIT 1;
+SELECT id, record FROM job WHERE key = ?1 AND (client = ?2 OR client IS NULL AND CAST(?2 AS text) IS NULL)
+ORDER BY id DESC LIMIT 1;
 
 -- jobs: the latest first, from just behind one
-SELECT id, record FROM job WHERE (?1 IS NULL OR client = ?1) AND (?2 IS NULL OR id < ?2)
+SELECT id, record FROM job WHERE (CAST(?1 AS text) IS NULL OR client = ?1) AND (CAST(?2 AS text) IS NULL OR id < ?2)
 ORDER BY id DESC;
+
+-- job_add_runs: runs to a job, each with its revision
+INSERT OR IGNORE INTO job_run (job_id, run_id, if_rev)
+SELECT ?, json_extract(value, '$[0]'), json_extract(value, '$[1]') FROM json_each(?);
 
 -- job_to_do: runs of a job whose turn has not come
 SELECT run_id, if_rev FROM job_run WHERE job_id = ? AND run_id > ? AND at IS NULL
@@ -373,11 +382,11 @@ LEFT JOIN outcome AS fault ON fault.step_id = outcome.cause_id
     AND fault.generation = (SELECT max(generation) FROM outcome AS it
         WHERE it.step_id = outcome.cause_id AND it.ended_at <= outcome.ended_at)
 WHERE job_run.job_id = ? AND job_run.at IS NOT NULL AND job_run.refused IS NULL
-GROUP BY 1, 2, 3;
+GROUP BY 1, 2, 3 ORDER BY 1, 2 NULLS FIRST, 3 NULLS FIRST;
 
 -- job_ends: the same of each of the first
 SELECT job_run.run_id, coalesce(outcome.state, expired.state) AS state,
-    run.id IS NULL AS is_gone, root.generation IS outcome.generation AS is_latest
+    run.id IS NULL AS is_gone, root.generation = outcome.generation AS is_latest
 FROM job_run
 LEFT JOIN run ON run.id = job_run.run_id
 LEFT JOIN step AS root ON root.id = job_run.run_id
@@ -394,14 +403,22 @@ SELECT state, runs FROM tally WHERE runs != 0;
 
 -- journal_from: the entries with what was committed behind an event
 SELECT seq, packed FROM journal
-WHERE seq >= coalesce((SELECT max(seq) FROM journal WHERE seq <= ?1 + 1), 0) ORDER BY seq;
+WHERE seq >= coalesce((SELECT max(seq) FROM journal WHERE seq <= ?1 + 1), 0)
+ORDER BY seq LIMIT ?2;
+
+-- journal_next: the entries behind one
+SELECT seq, packed FROM journal WHERE seq > ? ORDER BY seq LIMIT ?;
 
 -- journal_times: entries from one on without what is in them, up to a number of them
 SELECT seq, events, at FROM journal WHERE seq >= ? ORDER BY seq LIMIT ?;
 
--- journal_back: the entries without what is in them, the last one first
-SELECT seq, events, at FROM journal ORDER BY seq DESC;
+-- journal_back: the entries before one without what is in them, the last one first
+SELECT seq, events, at FROM journal WHERE seq < ? ORDER BY seq DESC LIMIT ?;
 
 -- journal_span: where the kept events begin and end
 SELECT coalesce((SELECT min(seq) FROM journal), 0),
     coalesce((SELECT seq + events - 1 FROM journal ORDER BY seq DESC LIMIT 1), 0);
+
+-- bytes_used: what the pages take that hold something
+SELECT page_size * (page_count - freelist_count)
+FROM pragma_page_size, pragma_page_count, pragma_freelist_count;

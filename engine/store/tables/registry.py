@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import json
-import sqlite3
 from collections.abc import Mapping
 
 from msgspec.structs import replace
 
 from engine.ports.registry import KIND_ALERTS, Registered
+from engine.store.tables.connection import Tables
 
 REGISTRY_COLUMNS = ("kind", "name", "value", "at", "actor")
 SQL_READ = f"SELECT {','.join(REGISTRY_COLUMNS)} FROM registry ORDER BY kind, name"
-SQL_SET = f"INSERT OR REPLACE INTO registry ({','.join(REGISTRY_COLUMNS)}) VALUES (?, ?, ?, ?, ?)"
+SQL_SET = (
+    f"INSERT INTO registry ({','.join(REGISTRY_COLUMNS)}) VALUES (?, ?, ?, ?, ?)"
+    " ON CONFLICT (kind, name) DO UPDATE"
+    " SET value = excluded.value, at = excluded.at, actor = excluded.actor"
+)
 SQL_TAKE_AWAY = "DELETE FROM registry WHERE kind = ? AND name = ?"
 
 
-def read_registered(db: sqlite3.Connection) -> tuple[Registered, ...]:
+def read_registered(db: Tables) -> tuple[Registered, ...]:
     """All of it."""
     return tuple(
         Registered(kind, name, value.encode(), at, actor)
@@ -24,7 +28,7 @@ def read_registered(db: sqlite3.Connection) -> tuple[Registered, ...]:
     )
 
 
-def write_registered(db: sqlite3.Connection, entry: Registered) -> None:
+def write_registered(db: Tables, entry: Registered) -> None:
     """Set or take away, within the caller's transaction."""
     if entry.value is None:
         db.execute(SQL_TAKE_AWAY, (entry.kind, entry.name))
@@ -33,7 +37,7 @@ def write_registered(db: sqlite3.Connection, entry: Registered) -> None:
         db.execute(SQL_SET, values)
 
 
-def rename_causes(db: sqlite3.Connection, renamed: Mapping[str, str]) -> None:
+def rename_causes(db: Tables, renamed: Mapping[str, str]) -> None:
     """Have what alerts remember be of causes by their new names, within the caller's transaction.
     In its own words, as a schema's step is to do the same for ever."""
     for entry in read_registered(db):

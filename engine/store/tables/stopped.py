@@ -10,9 +10,7 @@ what is in memory may be half changed. If that cannot be folded either, the row 
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterable, Iterator
-from contextlib import closing
 from typing import Any
 
 from msgspec.structs import replace
@@ -26,13 +24,14 @@ from engine.store.commit import RowsToWrite
 from engine.store.folding import fold, new_run
 from engine.store.journal import BodyLine, EventLine, unpack
 from engine.store.pending import Pending, RunRows
-from engine.store.sqlite.cut import carried_of
-from engine.store.sqlite.readers import SQL, stored_run
-from engine.store.sqlite.tables import TALLY, write_apart
 from engine.store.stops import Stop, What
+from engine.store.tables.connection import SQL, Row, Tables
+from engine.store.tables.cut import carried_of
+from engine.store.tables.reading import entries_behind, stored_run
+from engine.store.tables.writing import TALLY, write_apart
 
 
-def write_stop(db: sqlite3.Connection, stop: Stop, owner: str, epoch: int) -> dict[str, int]:
+def write_stop(db: Tables, stop: Stop, owner: str, epoch: int) -> dict[str, int]:
     """Do to the rows of a stopped run what is recorded of it, within the caller's transaction.
 
     Returns what it moves in the counts in memory: those know what the rows lack, also where the
@@ -60,13 +59,13 @@ def write_stop(db: sqlite3.Connection, stop: Stop, owner: str, epoch: int) -> di
     return _moved_counts(stop.stopped.state, after)
 
 
-def _let_go_on(db: sqlite3.Connection, stop: Stop) -> None:
+def _let_go_on(db: Tables, stop: Stop) -> None:
     db.execute(SQL["root_acted"], (stop.run_id,))
     db.execute(SQL["let_go_on"], (stop.seq, stop.run_id))
     db.execute(SQL["let_steps_go_on"], {"run": stop.run_id})
 
 
-def _end_as_it_is(db: sqlite3.Connection, stop: Stop, row: sqlite3.Row, after: str) -> None:
+def _end_as_it_is(db: Tables, stop: Stop, row: Row, after: str) -> None:
     run_id, moves, open_steps = row["id"], row["state"] != after, row["open_steps"]
     db.execute(SQL["root_acted"], (run_id,))
     db.execute(SQL["end_outcomes"], {"run": run_id, "at": stop.at})
@@ -74,16 +73,14 @@ def _end_as_it_is(db: sqlite3.Connection, stop: Stop, row: sqlite3.Row, after: s
     db.execute(SQL["end_run"], (after, moves, open_steps, stop.seq, run_id))
 
 
-def _stop_rows(
-    db: sqlite3.Connection, stop: Stop, row: sqlite3.Row, after: str, *, whole: bool
-) -> None:
+def _stop_rows(db: Tables, stop: Stop, row: Row, after: str, *, whole: bool) -> None:
     run_id, need = row["id"], _stuck_as(db, stop, row)
     db.execute(SQL["stop_steps"], {"run": run_id})
     values = (after, row["state"] != after, need.cause, need.since, stop.stopped.error)
     db.execute(SQL["stop_run"], (*values, stop.seq, whole, stop.seq, run_id))
 
 
-def _stuck_as(db: sqlite3.Connection, stop: Stop, row: sqlite3.Row) -> cause.Stuck:
+def _stuck_as(db: Tables, stop: Stop, row: Row) -> cause.Stuck:
     root = db.execute(SQL["root_called"], (row["id"],)).fetchone()
     url, name = ("", "") if root is None else (str(root["url"]), str(root["name"]))
     return cause.stopped(row["workflow"], url, name, stop.at, row["id"])
@@ -96,7 +93,7 @@ def _moved_counts(before: str, after: str) -> dict[str, int]:
     return {before: -1, after: 1} if before in set(StepState) else {after: 1}
 
 
-def read_again(db: sqlite3.Connection, run_id: str) -> Run:
+def read_again(db: Tables, run_id: str) -> Run:
     """The run, stopped or not; with what its rows lacked when it was stopped.
 
     Raises whatever reading it raises: the bug may still be there, or the damage.
@@ -120,7 +117,7 @@ UNREADABLE = dict.fromkeys(("retry", "delay_by", "pause_reason", "held_state"))
 """What a row is read without when it cannot be read with it."""
 
 
-def stopped_steps(found: Iterable[sqlite3.Row]) -> Iterator[Step]:
+def stopped_steps(found: Iterable[Row]) -> Iterator[Step]:
     """The steps of a stopped run for people, as far as they can be read: what was open of it stands
     still, whatever its rows say."""
     for row in found:
@@ -142,27 +139,24 @@ def _readable_step(row: dict[str, Any]) -> Step | None:
 
 
 def _lines_of_run(
-    db: sqlite3.Connection, run_id: str, first: int, last: int
+    db: Tables, run_id: str, first: int, last: int
 ) -> Iterator[tuple[int, EventLine, int, list[BodyLine]]]:
     """The events of a run from `first` to `last`: number, event, entry, the run's bodies there."""
     for entry, part in carried_of(db, run_id):
         for seq, line in part.events:
             if first <= seq <= last:
                 yield seq, line, entry, part.bodies
-    with closing(db.execute(SQL["journal_from"], (first - 1,))) as entries:
-        for entry, packed in entries:
-            if entry > last:
-                return
-            events, bodies = unpack(packed)
-            mine = [body for body in bodies if run_of(body.step_id) == run_id]
-            for seq, line in enumerate(events, entry):
-                if line.run_id == run_id and first <= seq <= last:
-                    yield seq, line, entry, mine
+    for entry, packed in entries_behind(db, first - 1):
+        if entry > last:
+            return
+        events, bodies = unpack(packed)
+        mine = [body for body in bodies if run_of(body.step_id) == run_id]
+        for seq, line in enumerate(events, entry):
+            if line.run_id == run_id and first <= seq <= last:
+                yield seq, line, entry, mine
 
 
-def _catch_up(
-    db: sqlite3.Connection, run_id: str, first: int, last: int, owner: str, epoch: int
-) -> bool:
+def _catch_up(db: Tables, run_id: str, first: int, last: int, owner: str, epoch: int) -> bool:
     """Write the rows of what the run's rows lack; False if they cannot be told to the end."""
     pending, failed_at = _rows_of_run(db, run_id, first, last, epoch)
     if failed_at is not None:  # what failed may have changed a part: again, without it
@@ -173,7 +167,7 @@ def _catch_up(
 
 
 def _rows_of_run(
-    db: sqlite3.Connection, run_id: str, first: int, last: int, epoch: int
+    db: Tables, run_id: str, first: int, last: int, epoch: int
 ) -> tuple[list[RunRows], int | None]:
     """The rows after these events; or after those before the one that is named, which failed."""
     pending, run, seq = Pending(), None, first

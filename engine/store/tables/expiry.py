@@ -7,7 +7,6 @@ again (tables.py).
 from __future__ import annotations
 
 import json
-import sqlite3
 from collections.abc import Collection
 
 import msgspec
@@ -16,12 +15,12 @@ from engine.core.text.ulid import first_run_id
 from engine.ports.registry import KIND_RETENTION
 from engine.ports.retention import Acting, EndedRun, Expired, Old
 from engine.store.expiry import Expiry
-from engine.store.sqlite.readers import SQL
-from engine.store.sqlite.registry import read_registered
-from engine.store.sqlite.tables import TALLY
+from engine.store.tables.connection import SQL, Tables
+from engine.store.tables.registry import read_registered
+from engine.store.tables.writing import TALLY
 
 
-def write_expiry(db: sqlite3.Connection, expiry: Expiry) -> dict[str, int]:
+def write_expiry(db: Tables, expiry: Expiry) -> dict[str, int]:
     """Remove it, within the caller's transaction; returns how that moves the counts of runs."""
     expiry.gone = 0
     moved: dict[str, int] = {}
@@ -46,18 +45,17 @@ def write_expiry(db: sqlite3.Connection, expiry: Expiry) -> dict[str, int]:
     return moved
 
 
-def has_keys(db: sqlite3.Connection) -> bool:
+def has_keys(db: Tables) -> bool:
     """Whether there is the key of any expired run."""
     return db.execute("SELECT 1 FROM expired LIMIT 1").fetchone() is not None
 
 
 class Gone:
-    """Which runs a file may lack, of which its journal tells: for who checks it, or cuts it."""
+    """Which runs the tables may lack, of which the journal tells: for who checks it, or cuts it."""
 
-    def __init__(self, db: sqlite3.Connection) -> None:
-        self._db = db
-        tables = {name for (name,) in db.execute("SELECT name FROM sqlite_schema")}
-        self._has_keys = "expired" in tables
+    def __init__(self, db: Tables, *, has_keys: bool = True) -> None:
+        """`has_keys`: there is a table of them."""
+        self._db, self._has_keys = db, has_keys
         self._forgotten_before = ""
         for entry in read_registered(db) if self._has_keys else ():
             if entry.kind == KIND_RETENTION and entry.value is not None:
@@ -73,28 +71,26 @@ class Gone:
         return known | {run_id for run_id in run_ids if run_id < self._forgotten_before}
 
 
-def key_of_run(db: sqlite3.Connection, run_id: str) -> Expired | None:
+def key_of_run(db: Tables, run_id: str) -> Expired | None:
     """The expired run of this id."""
     row = db.execute(SQL["expired"], (run_id,)).fetchone()
     return None if row is None else Expired(*row)
 
 
 def ended_runs(
-    db: sqlite3.Connection, state: str, ended_before: int, id_before: str, after: str, limit: int
+    db: Tables, state: str, ended_before: int, id_before: str, after: str, limit: int
 ) -> list[EndedRun]:
     """Runs that ended before a time."""
     where = (state, after, id_before, ended_before, limit)
     return [EndedRun(*row) for row in db.execute(SQL["ended_runs"], where)]
 
 
-def old(db: sqlite3.Connection, before: int, id_before: str) -> Old:
+def old(db: Tables, before: int, id_before: str) -> Old:
     """What there is of before a time."""
     return Old(*db.execute(SQL["old"], (before, id_before)).fetchone())
 
 
-def old_keys(
-    db: sqlite3.Connection, ended_before: int, id_before: str, after: str, limit: int
-) -> list[str]:
+def old_keys(db: Tables, ended_before: int, id_before: str, after: str, limit: int) -> list[str]:
     """Expired runs that ended before a time."""
     where = (after, id_before, ended_before, limit)
     return [run_id for (run_id,) in db.execute(SQL["old_keys"], where)]

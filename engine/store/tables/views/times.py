@@ -9,14 +9,13 @@ write, for a question that few ask.
 
 from __future__ import annotations
 
-import sqlite3
 from array import array
 from bisect import bisect_left
-from contextlib import closing
+from collections.abc import Iterator
 from threading import Lock
 
 from engine.store import journal
-from engine.store.sqlite.readers import SQL, snapshot
+from engine.store.tables.connection import SQL, Tables, snapshot
 
 ENTRIES_AT_ONCE = 10_000
 """Looked at in one read: some 10 ms."""
@@ -34,7 +33,7 @@ class Times:
         """Of every 256th entry the number of its first event, and the latest time before it."""
         self._entries, self._next, self._latest = 0, 0, BEFORE_ALL
 
-    def look_on(self, db: sqlite3.Connection) -> bool:
+    def look_on(self, db: Tables) -> bool:
         """Look at more entries. False: there are no more."""
         with self._lock:
             found = db.execute(SQL["journal_times"], (self._next, ENTRIES_AT_ONCE)).fetchall()
@@ -46,7 +45,7 @@ class Times:
                 self._next, self._latest = seq + events, max(self._latest, at)
             return len(found) == ENTRIES_AT_ONCE
 
-    def behind(self, db: sqlite3.Connection, at: int) -> int | None:
+    def behind(self, db: Tables, at: int) -> int | None:
         """The number of the event behind which the first one is that is so late; of the last, if
         none is. None: it may have been cut."""
         at = max(at, 0)
@@ -54,16 +53,22 @@ class Times:
             (floor,) = db.execute("SELECT floor FROM engine").fetchone()
             known = bisect_left(self._before, at) - 1
             number: int = floor
-            where = (self._seqs[known] if known >= 0 else 0, -1)
-            with closing(db.execute(SQL["journal_times"], where)) as entries:
-                for seq, events, latest in entries:
-                    if latest >= at:
-                        return None if 0 < floor == seq - 1 else _behind(db, seq, at)
-                    number = seq + events - 1
+            begin = self._seqs[known] if known >= 0 else 0
+            for seq, events, latest in _entries_from(db, begin):
+                if latest >= at:
+                    return None if 0 < floor == seq - 1 else _behind(db, seq, at)
+                number = seq + events - 1
             return number
 
 
-def _behind(db: sqlite3.Connection, seq: int, at: int) -> int:
+def _entries_from(db: Tables, seq: int) -> Iterator[tuple[int, int, int]]:
+    """Entries without what is in them; some at a time."""
+    while found := db.execute(SQL["journal_times"], (seq, ENTRIES_APART + 1)).fetchall():
+        yield from found
+        seq = found[-1][0] + found[-1][1]
+
+
+def _behind(db: Tables, seq: int, at: int) -> int:
     """Within an entry."""
     (packed,) = db.execute(SQL["packed"], (seq,)).fetchone()
     numbers = (it.seq for it in journal.event_records(seq, packed) if it.at >= at)
