@@ -21,8 +21,8 @@ from engine.jobs.retention import KEY_BYTES, Plan, Pruning
 from engine.ports.caller import Invocation
 from engine.ports.retention import EndedRun, Old
 from engine.ports.store import Body
-from engine.store.tables.connection import SQL
 from engine.store.sqlite.verify.verify import verify
+from engine.store.tables.connection import SQL
 from engine.telemetry.log import Log
 from tests.runs.pruned import MONTH, ONCE, fill, later
 from tests.store.support import change_file, rows

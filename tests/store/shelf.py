@@ -5,16 +5,19 @@ from __future__ import annotations
 import re
 from pathlib import Path
 from random import Random
+from typing import Any, NamedTuple
 
 from engine.core.cause import stuck
 from engine.core.events import PayloadDiffered
-from engine.core.filter import Compare, Field, Is, Term
+from engine.core.filter import Compare, Field, Is, Term, parse
 from engine.core.machine import Change
 from engine.core.model import ENDED, DelayBy, PauseReason, Run, Step, StepSpec, StepState, rebuild
 from engine.ports.jobs import CameTo, JobRun
 from engine.ports.store import Write
 from engine.store.jobs import JobWrite
 from engine.store.rows import wake_at
+from engine.store.tables.connection import Tables
+from engine.store.tables.views.filter import Condition, find
 from tests.store.support import store_at
 
 NOW = 10_000_000
@@ -208,3 +211,94 @@ def _compared(term: Term, value: int) -> bool:
             return value > term.number
         case Compare.EQUAL:
             return value == term.number
+
+
+# -- and what is found ---------------------------------------------------------------------------
+
+
+class Shelf(NamedTuple):
+    """A connection to the tables, and the runs that are in them by id."""
+
+    db: Any
+    runs: list[Run]
+
+
+def wanted(runs: list[Run], text: str, *, newest_first: bool = True) -> list[str]:
+    """What should be found, in order."""
+    terms = parse(text)
+    ids = [run.id for run in runs if all(holds(term, run) for term in terms)]
+    return sorted(ids, reverse=newest_first)
+
+
+def found(
+    db: Tables,
+    text: str,
+    *also: Condition,
+    newest_first: bool = True,
+    limit: int = 500,
+) -> list[str]:
+    """What is found, page after page."""
+    ids: list[str] = []
+    cursor: str | None = None
+    while True:
+        page = find(
+            db,
+            parse(text),
+            list(also),
+            now=NOW,
+            cursor=cursor,
+            newest_first=newest_first,
+            limit=limit,
+        )
+        assert len(page.rows) <= limit
+        ids += [row["id"] for row in page.rows]
+        if page.next is None:
+            return ids
+        assert cursor is None or (page.next < cursor if newest_first else page.next > cursor)
+        cursor = page.next
+
+
+TEXTS = [
+    *(f"is:{word}" for word in (*StepState, "live", "ended", "late", "stuck", "dismissed")),
+    *("wf:order", "wf:order*", "wf:*r*", "wf:a[b]c", "wf:a[b]*", "wf:a?c", "wf:a?*", "wf:nothing"),
+    *("client:shop", "client:*.eu", "key:test-*", "key:k[7*", "key:k?*", "key:test-6", "key:*1*"),
+    *("step:sendMail", "step:send*", "step:send[1]", "step:send?1?", "step:SENDMAIL"),
+    *(f"host:{host}" for host in HOSTS),
+    *("host:evil.example.com", "host:app*", "host:APP:*", "host:*.com", "host:*/*", "host:[*"),
+    *("try:0", "try:3", "try:>3", "try:<3", "try:>0", "try:<1"),
+    *("due:<1m", "due:>1m", "due:<10s", "due:>10s", "due:<0s", "due:>0ms"),
+    *("job:J1", "job:J2", "job:J1/refused", "job:J2/refused", "job:J3"),
+    *("age:>1h", "age:<1h", "age:<0s", "age:>0s"),
+    *("code:200", "code:404", "code:2xx", "code:5xx", "code:1xx", "code:302"),
+    *("error:declined", "error:DECLINED*funds", "error:answered", "error:dns", "error:0%"),
+    *(
+        "error:of_it",
+        "error:ofxit",
+        "error:STRA\u00dfE",
+        "error:\u00fcber",
+        "error:\u00e4",
+        "error:*",
+        "!error:answered",
+        "!error:declined error:answered",
+        "!error:\u00fcber",
+        'error:"card_declined: insufficient"',
+        r"error:0\%",
+        "error:_",
+    ),
+    *(
+        "ord",
+        "ORD",
+        "%",
+        "_",
+        "50%_",
+        "k[",
+        "?",
+        "*",
+        "a*c",
+        "\\",
+        "shop",
+        "010003",
+        "t-*1",
+        '"- "',
+    ),
+]

@@ -42,7 +42,7 @@ CREATE TABLE journal (          -- engine/store/journal.py says what is in an en
     epoch bigint NOT NULL,
     packed bytea NOT NULL,
     large bytea,
-    PRIMARY KEY (seat, seq)
+    PRIMARY KEY (seq, seat)   -- `seq` first: rows name entries by it
 );
 ALTER TABLE journal ALTER packed SET STORAGE EXTERNAL, ALTER large SET STORAGE EXTERNAL;
 
@@ -260,3 +260,8 @@ BEGIN
         ' RETURN lower(it COLLATE %I)', coalesce(its, 'C')
     );
 END $$;
+
+-- Of a pattern of SQLite's GLOB, in which only `*` means something (store/tables/views/filter.py).
+CREATE FUNCTION like_of_glob(pattern text) RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN replace(replace(replace(replace(replace(replace(
+    pattern, '\', '\\'), '%', '\%'), '_', '\_'), '*', '%'), '[[]', '['), '[?]', '?');
