@@ -63,6 +63,17 @@ async def test_lists_have_all_that_was_written_before(adapter: Adapter) -> None:
         assert [it.state for it in await views.outcomes("Rb")] == ["failed"]
 
 
+async def test_who_knows_all_events_needs_no_look(adapter: Adapter) -> None:
+    """A stream stays open while the database does not answer."""
+    async with adapter.life() as store:
+        await history(store)
+        views = TableViews(store)
+        assert (await views.events(0, 1_000))[-1].seq == views.last_seq
+        adapter.refuse(refuses=True)
+        assert await views.events(views.last_seq, 1_000) == []
+        adapter.refuse(refuses=False)
+
+
 async def test_bodies_come_back_whole(adapter: Adapter) -> None:
     """Small and large ones, of payloads and answers, before and after their rows are written."""
     async with crashing(adapter) as store:

@@ -291,7 +291,9 @@ class TableViews:
 
     async def events(self, after: int, limit: int) -> list[EventRecord]:
         """Events behind a sequence number. What can be seen and was not acknowledged may not last:
-        it is told to nobody."""
+        it is told to nobody. Who knows all that was needs no look, and waits for none."""
+        if after >= self._writer.durable_sequence:
+            return []
         found = await self._readers.events(after, limit)
         while found and found[-1].seq > self._writer.durable_sequence:
             found.pop()
