@@ -7,8 +7,8 @@ It is let go, and called again when a step of its has ended, if
 - its host stands still: a pool of workers that all wait for each other
   (`runs/limits/standstill.py`);
 - a step below it needs a place among workflows, as it may itself (`runs/limits/concurrency.py`);
-- an attempt of a step below it timed out: before that is tried again, in case the workers that
-  would answer it are those that wait.
+- an attempt of a step below it timed out, or was answered 504: before that is tried again, in case
+  the workers that would answer it are those that wait.
 
 What that means for the attempt is the core's (`core/rules/home.py`). An attempt waits when the
 engine has not answered a post that was made during it; what its function does beside, nobody sees.
@@ -23,6 +23,7 @@ from itertools import count
 
 import trio
 
+from engine.core.alive import GATEWAY_TIMEOUT
 from engine.core.model import Step, StepState
 from engine.core.outcome import Answered, CallError, Outcome, Unanswered
 from engine.core.rules.flight import note_refusal
@@ -136,15 +137,15 @@ class Home:
         """The attempt is over and its step goes on: nobody reads what its function, which perhaps
         lives on behind a connection that was cut, will answer. It need not wait any longer. If the
         attempt timed out, who waits above it goes home."""
-        if not request.sent_home and _timed_out(outcome):
-            self._send_home_above(request, step)
+        if not request.sent_home and (ended := _timed_out(outcome)):
+            self._send_home_above(request, step, ended)
         if request.posts:
             request.sent_home = True
             self._let_go(request)
 
-    def _send_home_above(self, request: Request, step: Step) -> None:
+    def _send_home_above(self, request: Request, step: Step, ended: str) -> None:
         run = request.live.run
-        why = f"as an attempt of {step.spec.name} timed out"
+        why = f"as an attempt of {step.spec.name} {ended}"
         while step.parent_id is not None:
             step = run.steps[step.parent_id]
             above = request.live.requests.get(step.id)
@@ -293,8 +294,10 @@ def idle_since(request: Request) -> float | None:
     return since
 
 
-def _timed_out(outcome: Outcome) -> bool:
-    """By its own deadline, or by that of a server between: 504 says so of its answer."""
-    if isinstance(outcome, Unanswered):
-        return outcome.error is CallError.ATTEMPT_TIMEOUT
-    return isinstance(outcome, Answered) and outcome.http_status == 504
+def _timed_out(outcome: Outcome) -> str:
+    """How an attempt ended whose function nobody waits for any more: by its own deadline, or, as
+    504 says, by that of a server between. Empty: otherwise."""
+    if isinstance(outcome, Answered) and outcome.http_status == GATEWAY_TIMEOUT:
+        return f"was answered {GATEWAY_TIMEOUT}"
+    is_ours = isinstance(outcome, Unanswered) and outcome.error is CallError.ATTEMPT_TIMEOUT
+    return "timed out" if is_ours else ""

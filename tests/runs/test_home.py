@@ -340,3 +340,34 @@ async def test_posts_that_are_let_go_together_are_told_of_once(
     _, done = await App(function).run(path)
     assert (done.step.state, done.step.attempts) == (StepState.COMPLETED, 2)
     assert told == [5]
+
+
+@pytest.mark.parametrize(
+    ("outcome", "told"),
+    [
+        (Answered(504), "was answered 504"),
+        (Unanswered(CallError.ATTEMPT_TIMEOUT, "nothing within 5 s"), "timed out"),
+    ],
+)
+async def test_why_who_waits_above_goes_home(
+    autojump_clock, path: Path, outcome: Outcome, told: str
+):
+    """Before the step below is tried again. It says what came of it: an answer is no time-out."""
+    seen: list[str] = []
+
+    class Timing(App):
+        async def __call__(self, call: Invocation) -> Outcome:
+            if call.url.endswith("/proxied"):
+                await trio.sleep(5)
+                return outcome if call.attempt == 1 else ok()
+            if call.attempt > 1:
+                live = await self.world.engine.memory.get(call.run_id)
+                assert live is not None
+                seen.append(str(live.run.root.error))
+            return await super().__call__(call)
+
+    async def function(app: App, call: Invocation) -> None:
+        await app.step(call, "proxied")
+
+    await Timing(function).run(path)
+    assert seen == [f"suspended: sent home, as an attempt of proxied {told}"]
