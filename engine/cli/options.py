@@ -233,10 +233,10 @@ def actor_option(command: Callable[..., None]) -> Callable[..., None]:
 
 def _actor(ctx: click.Context, param: click.Parameter, value: str | None) -> str:
     """The name as given, or the one that this process has. Nobody checks either."""
+    if value is None:
+        return user_at_host()
     from engine.wire import ACTOR_CHARACTERS_MAX, ACTOR_PATTERN
 
-    if value is None:
-        return user_at_host()[:ACTOR_CHARACTERS_MAX]
     if not re.fullmatch(ACTOR_PATTERN, value):
         raise click.BadParameter(
             f"{safe(value)!r} cannot say who acts: that takes 1 to {ACTOR_CHARACTERS_MAX} printable"
@@ -245,13 +245,24 @@ def _actor(ctx: click.Context, param: click.Parameter, value: str | None) -> str
     return value
 
 
+def actor_of_process() -> str:
+    """The name under which the commands that this process starts act: ATOMIC_ACTOR, if it is one,
+    or else `$USER@host`."""
+    from engine.wire import ACTOR_PATTERN
+
+    named = os.environ.get("ATOMIC_ACTOR", "")
+    return named if re.fullmatch(ACTOR_PATTERN, named) else user_at_host()
+
+
 def user_at_host() -> str:
     """`$USER@host`, with a ? for what cannot be sent."""
+    from engine.wire import ACTOR_CHARACTERS_MAX
+
     try:
         user = os.environ.get("USER") or getpass.getuser()
     except (KeyError, OSError):  # this user has no name here, as in many a container
         user = str(os.getuid())
-    return re.sub(r"[^!-~]", "?", f"{user}@{socket.gethostname()}")
+    return re.sub(r"[^!-~]", "?", f"{user}@{socket.gethostname()}")[:ACTOR_CHARACTERS_MAX]
 
 
 def client_of(

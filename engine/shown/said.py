@@ -1,6 +1,16 @@
-"""What people say of a run or a cause, in one line: notes, dismissals."""
+"""What people say of a run or a cause, in one line: notes, dismissals; and who says it."""
 
 from __future__ import annotations
+
+import re
+
+_NAMELESS = re.compile(r"^http:(?=\S)")
+
+
+def who_text(actor: str) -> str:
+    """Who acts or listens, in words: `somebody at 10.1.2.3`, where the engine knows no more of them
+    than the address from which they asked (`http:10.1.2.3`)."""
+    return _NAMELESS.sub("somebody at ", actor)
 
 
 def note_text(when: str, actor: str, text: str) -> str:

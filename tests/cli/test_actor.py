@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from engine.cli.options import user_at_host
+from engine.cli.options import actor_of_process, user_at_host
 from tests.cli.tree import DONE
 from tests.client.fake_engine import RUN, Atomic, FakeEngine, answer
 
@@ -80,6 +80,16 @@ def test_a_user_without_a_name(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("os.getuid", lambda: 4711)
     monkeypatch.setattr("socket.gethostname", lambda: "c0ffee")
     assert user_at_host() == "4711@c0ffee"
+
+
+def test_what_the_process_starts_acts_as(monkeypatch: pytest.MonkeyPatch):
+    """As the commands that it starts; what is no name they refuse by themselves."""
+    monkeypatch.setattr("engine.cli.options.user_at_host", lambda: "ada@desk")
+    for named, actor in (("grace", "grace"), ("", "ada@desk"), (" grace", "ada@desk")):
+        monkeypatch.setenv("ATOMIC_ACTOR", named)
+        assert actor_of_process() == actor
+    monkeypatch.delenv("ATOMIC_ACTOR")
+    assert actor_of_process() == "ada@desk"
 
 
 def test_the_environment_names_the_client(atomic: Atomic, engine: FakeEngine):

@@ -30,10 +30,11 @@ def test_who_listens_is_shown(atomic: Atomic):
     """With the one client that a token shows, and of many how many more."""
     since = "2026-11-23T12:00:00.000Z"
     rows = [{"actor": "reader (ana\x1b)", "since": since, "client": "shop"}]
-    rows += [{"actor": f"bob{number}", "since": since} for number in range(11)]
+    rows.append({"actor": "http:10.1.2.3", "since": since})
+    rows += [{"actor": f"bob{number}", "since": since} for number in range(10)]
     lines = atomic("status", answers=[answer({"listeners": rows})]).stdout.splitlines()[1:]
     assert lines[:2] == [
         "reader (ana\\u001b) listens since 2026-11-23 12:00:00Z, of shop alone",
-        "bob0 listens since 2026-11-23 12:00:00Z",
+        "somebody at 10.1.2.3 listens since 2026-11-23 12:00:00Z",
     ]
     assert lines[10:] == ["2 more listen"]

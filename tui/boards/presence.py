@@ -8,6 +8,7 @@ from itertools import islice, product
 
 from engine.client import Action
 from engine.shown import times
+from engine.shown.said import who_text
 from engine.wire import Status
 from engine.wire.events import Acted
 from tui.boards.cells import Piece
@@ -68,7 +69,7 @@ def act_text(store: Store, event: Happening, *, short: bool = False) -> str:
 def _act_of(fact: Acted) -> tuple[str, str]:
     """What has become of it, and by whom."""
     word = sanitize.safe(fact.action or "")
-    return PAST.get(word, word), fact.actor or "somebody"
+    return PAST.get(word, word), who_text(fact.actor or "somebody")
 
 
 def act_on_run(store: Store, run_id: str, *, short: bool = False) -> str:
@@ -138,7 +139,7 @@ def _act_of_another(store: Store, me: str) -> list[str]:
 def _who_look(status: Status, me: str) -> list[str]:
     """In words, ever shorter; none: nobody else does."""
     every = dict.fromkeys(row.actor for row in status.listeners or ())
-    others = [name for name in every if name != me]
+    others = [who_text(name) for name in every if name != me]
     if not others:
         return []
     look, more = "looks" if len(others) == 1 else "look", len(others) - NAMED_MAX

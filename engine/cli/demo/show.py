@@ -24,6 +24,7 @@ from engine.cli.demo.log import (
 )
 from engine.cli.demo.processes import LOOK_EVERY_S, Parts, look_after
 from engine.cli.demo.stage import DemoOptions, DemoStop
+from engine.cli.options import actor_of_process
 from engine.cli.show.lists import table
 from engine.cli.show.text import count_text, safe, span_text
 from engine.client import AsyncClient, Outcome, Reposts, RunCancelled, StepFailed
@@ -78,7 +79,8 @@ async def show(options: DemoOptions, parts: Parts, stop: DemoStop) -> int:
         for part in parts:
             nursery.start_soon(look_after, part, partial(say, part.name))
         async with (
-            AsyncClient(parts.engine.address, reposts=REPOSTS) as client,
+            # as the dashboard that it starts: who looks is one person
+            AsyncClient(parts.engine.address, reposts=REPOSTS, actor=actor_of_process()) as client,
             httpx.AsyncClient(base_url=parts.application.address, trust_env=False) as http,
         ):
             await parts.wait_ready(http)

@@ -9,6 +9,7 @@ import click
 
 from engine.cli.show.text import clock_text, count_text, safe, state_text
 from engine.cli.show.tree import MOVED_SHOWN_MAX, answer_facts, hold_text, run_note
+from engine.shown.said import who_text
 from engine.shown.states import SIGNS
 
 if TYPE_CHECKING:  # wire brings msgspec along; `--help` does without
@@ -149,7 +150,7 @@ def listener_lines(listeners: Sequence[ListenerRow]) -> list[str]:
     lines = []
     for it in listeners[:LISTENERS_SHOWN_MAX]:
         of = "" if it.client is None else f", of {safe(it.client)} alone"
-        lines.append(f"{safe(it.actor)} listens since {clock_text(it.since)}{of}")
+        lines.append(f"{safe(who_text(it.actor))} listens since {clock_text(it.since)}{of}")
     if (more := len(listeners) - LISTENERS_SHOWN_MAX) > 0:
         lines.append(f"{more:,} more listen")
     return lines

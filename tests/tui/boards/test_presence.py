@@ -38,6 +38,7 @@ def acts(world: World, actor: str, action: str = "retry", run_id: str = RUN.id) 
         (("ana@workstation.example", "desk (bob@host)"), 80, "ana, desk (bob) look too"),
         (("ana", "bob", "cleo"), 80, "ana, bob and 1 more look too"),
         (("annamariakatharina", "bobbybobbybobby", "c"), 80, "3 more look"),
+        (("http:10.1.2.3",), 80, "somebody at 10.1.2.3 looks too"),
         ((ME,), 140, ""), ((), 140, ""),
     ],
 )  # fmt: skip
@@ -62,6 +63,8 @@ async def test_the_top_line_says_what_another_has_just_done(world: World) -> Non
     for actor in (ME, "ana bulk:01M8", f"{ME} bulk:01M8"):
         acts(world, actor)
         assert " ago" not in (await world.shown())[0]
+    acts(world, "http:10.1.2.3")
+    assert "retried by somebody at 10.1.2.3 0ms ago" in (await world.passes(0))[0]
     acts(world, "ana")
     assert f"{RUN.id[-8:]} retried by ana 0ms ago" in (await world.passes(0))[0]
     assert "retried by ana 1.5s ago" in (await world.passes(1.5))[0]
