@@ -130,8 +130,14 @@ async def test_runs_in_pages(shop: Client, app: Application) -> None:
 async def test_a_run_with_all_that_is_known(shop: Client, app: Application) -> None:
     """Headline, steps, attempts, reasons, times and the chart, without any script."""
     run_id = await failed_run(shop, app, stepName="charge")
+    given = "with the notes above, to whomever you give it"
+    assert given not in (await page(shop, f"/ui/runs/{run_id}")).text
     await shop.act(run_id, "note", reason="vendor informed, ticket 4711")
     found = await page(shop, f"/ui/runs/{run_id}")
+    assert given in found.text
+    file = await page(shop, f"/ui/runs/{run_id}/file")
+    assert ": vendor informed, ticket 4711" in file.text
+    assert given not in file.text
     assert "http:127.0.0.1, " in found.text
     assert ": vendor informed, ticket 4711" in found.text
     for told in ("failed", "402 card_declined", "charge", shop.name, app.at("declined"), run_id):

@@ -5,7 +5,9 @@ All are filters of the templates, or fill them. Times are told in UTC, as the pa
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
+from html import escape
 from urllib.parse import urlsplit
 
 from engine.core.model import ENDED, PauseReason, StepState
@@ -46,6 +48,24 @@ def disarmed(value: object) -> object:
     if len(value) > TEXT_CHARACTERS_MAX:
         value = value[: TEXT_CHARACTERS_MAX - 1] + "…"
     return safe(value, exact=False)
+
+
+_JOINT = re.compile(r"(?<=[\w)])(?=[A-Z][a-z])|(?<=[._/:-])(?=\w)")
+"""Where a name may be broken: `order.|fulfil`, `reserve_|stock`, `send|Mail`."""
+
+
+class Html(str):
+    """HTML, which is not escaped again."""
+
+    __slots__ = ()
+
+    def __html__(self) -> str:
+        return self
+
+
+def jointed(name: str) -> Html:
+    """A name that is broken where its parts meet, if it has to be, and not within a word."""
+    return Html("<wbr>".join(map(escape, _JOINT.split(str(disarmed(name))))))
 
 
 def ms(time: str | None) -> float | None:
@@ -194,6 +214,6 @@ def plural(number: int, noun: str) -> str:
 
 
 FILTERS = (
-    ago, cause, clock, count, dismissal, hold, host, look, moment, plural, reason, release,
+    ago, cause, clock, count, dismissal, hold, host, jointed, look, moment, plural, reason, release,
     short_id, sign, tried, upcoming, why,
 )  # fmt: skip
