@@ -394,7 +394,7 @@ async def test_z_takes_back_nothing_from_before_a_hold(world: World) -> None:
     await world.press("H", "c", "enter")
     world.answers["/holds"] = (200, BY_ADA)
     await yes(world)
-    line_with(await world.press("z"), "there is nothing to take back")
+    line_with(await world.press("z"), "what was done last is not taken back")
 
 
 def test_the_key_is_where_there_is_something_to_hold() -> None:

@@ -3,46 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import httpx
-import msgspec
 import pytest
 
-from engine.wire import AttemptRow, RunRow
-from tests.tui.on_screen import World, at, line_with, run_row, showing, step_row
+from tests.tui.act.support import Editor, Writes, answers, edits, failed, says, typed
+from tests.tui.on_screen import World, line_with, showing
 from tui.act.change.edit import NotEdited, edited, fault_of
 from tui.act.open import open_run
-from tui.screen.dialogs import background
-
-Writes = Callable[[str], str]
-
-
-class Editor:
-    """$EDITOR: what it was given, and what it makes of it, one after the other."""
-
-    def __init__(self, *writes: Writes) -> None:
-        self.writes = list(writes)
-        self.given: list[str] = []
-        self.words: list[Sequence[str]] = []
-        self.is_web = False
-
-    def run_program(self, words: Sequence[str]) -> None:
-        path = Path(words[-1])
-        self.words.append(words)
-        self.given.append(path.read_text())
-        path.write_text(self.writes.pop(0)(path.read_text()))
-
-    def copy_to_clipboard(self, text: str) -> None: ...
-
-
-def says(text: str) -> Writes:
-    """Below what is told at the top, this alone."""
-    return lambda given: "".join(
-        line for line in given.splitlines(keepends=True) if line.startswith("#")
-    ) + text  # fmt: skip
 
 
 def test_what_is_no_json_comes_back_with_its_line(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -98,55 +68,6 @@ def test_the_line_of_a_fault(text: str, fault: tuple[int, str] | None) -> None:
 
 
 # -- on the screen ---------------------------------------------------------------------------------
-
-
-class nothing:
-    """A suspension that does not."""
-
-    def __init__(self, *_: object) -> None: ...
-    def __enter__(self) -> None: ...
-    def __exit__(self, *_: object) -> None: ...
-
-
-def failed(world: World) -> RunRow:
-    """A run whose step was declined."""
-    run = run_row(1, "failed")
-    declined = AttemptRow(1, 1, "failure", at(-9), at(-8), 402, "http-status")
-    world.runs(run)
-    world.tree(
-        run,
-        step_row(run.id, None, "failed"),
-        step_row(run.id, "charge", "failed", attempt_rows=(declined,), rev=7),
-    )
-    return run
-
-
-def answers(world: World, run: RunRow, action: str, *changed: str, status: str = "failed") -> None:
-    """What the engine says of it, before and after."""
-    rows = {row.id: row for row in world.trees[run.id].steps}
-    step = next((row for row in rows.values() if row.name == "charge"), None)
-    world.answers["/actions"] = (
-        202,
-        {
-            "action": action, "dryRun": False, "step": msgspec.to_builtins(step),
-            "run": msgspec.to_builtins(msgspec.structs.replace(run, status=status)),
-            "changed": list(changed),
-            "changedSteps": [{"stepId": id, "stepName": id} for id in changed],
-        },
-    )  # fmt: skip
-
-
-def edits(monkeypatch: pytest.MonkeyPatch, world: World, *writes: Writes) -> Editor:
-    """The terminal is the editor's."""
-    editor = Editor(*writes)
-    monkeypatch.setattr(background, "call", editor.run_program)
-    monkeypatch.setattr(type(world.app), "suspend", nothing)
-    return editor
-
-
-async def typed(world: World, text: str) -> list[str]:
-    world.app.prompt.field.value = text
-    return await world.press("enter")
 
 
 def test_a_result_is_set(monkeypatch: pytest.MonkeyPatch) -> None:

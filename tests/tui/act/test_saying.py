@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from engine.wire import NOTE_BYTES_MAX, CauseList, CauseRow, DismissalRow, NoteRow
+from engine.wire import NOTE_BYTES_MAX, DismissalRow, NoteRow
+from tests.tui.act.support import ILL, causes
 from tests.tui.on_screen import (
     World,
     accepted,
@@ -19,19 +20,12 @@ from tests.tui.on_screen import (
     step_row,
 )
 from tui.act.open import open_run
-from tui.data.inputs import CausesRead
 
-ILL = CauseRow("92d9401c", 60, 2, at(-900), at(-14), run_row(1).id, "order", "failed", None)
 ELSE = replace(ILL, cause="6bf74880", runs=3, new_runs=0, workflow_name="report")
 HIDDEN = DismissalRow(at(-7_200), "ana@laptop", "ticket 4711", came_again=False)
 AGAIN = replace(HIDDEN, came_again=True)
 DISMISS = "/api/v1/causes/92d9401c/dismiss"
 UNDISMISS = "/api/v1/causes/92d9401c/undismiss"
-
-
-def causes(world: World, *rows: CauseRow, dismissed: tuple[int, int] = (0, 0)) -> None:
-    runs = sum(row.runs for row in rows)
-    world.store.apply(CausesRead(CauseList(rows, runs, 300_000, *dismissed)))
 
 
 def says(world: World, came_again: bool = False) -> None:

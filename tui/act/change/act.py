@@ -16,6 +16,7 @@ from tui.act.change.ask import Asking
 from tui.act.change.brake import Braking, Row
 from tui.act.change.bulk import Many
 from tui.act.change.doing import Doing
+from tui.act.change.drafts import Drafts
 from tui.act.change.repair import Repairing
 from tui.act.change.retarget import Retargeting
 from tui.act.change.saying import Saying
@@ -58,10 +59,11 @@ class Acting:
         self.doing = Doing(stage)
         self.asking = Asking(stage, self.doing)
         self.many = Many(stage, self.doing, self.asking)
-        self._retargeting = Retargeting(stage, self.doing, self.asking, self.many)
-        self._repairing = Repairing(stage, terminal, self.doing, self.asking)
-        self._saying = Saying(stage, self.doing, self.many)
-        self._braking = Braking(stage, self.doing, self.asking)
+        drafts = Drafts(stage)
+        self._retargeting = Retargeting(stage, self.doing, self.asking, self.many, drafts)
+        self._repairing = Repairing(stage, terminal, self.doing, self.asking, drafts)
+        self._saying = Saying(stage, self.doing, self.many, drafts)
+        self._braking = Braking(stage, self.doing, self.asking, drafts)
         self._drawn: dict[str, Target] = {}
         """The rows on the screen, as they were drawn."""
 

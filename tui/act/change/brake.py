@@ -16,7 +16,8 @@ from engine.shown.holds import hold_name
 from engine.wire import RATE_PER_S_MAX, HoldKind, HoldRow, RunPage
 from tui.act.change.ask import Asking
 from tui.act.change.doing import Doing
-from tui.act.stage import Choice, Question, Stage, TypedLine
+from tui.act.change.drafts import KEPT, Act, Drafts
+from tui.act.stage import Choice, Question, Stage
 from tui.boards.cells import Cell
 from tui.boards.held import hold_text, holds_in_list
 from tui.boards.home import leads_to
@@ -123,8 +124,8 @@ def _brake(store: Store, kind: str, name: str) -> Brake:
 class Braking:
     """See the head of this file."""
 
-    def __init__(self, stage: Stage, doing: Doing, asking: Asking) -> None:
-        self._stage, self._doing, self._asking = stage, doing, asking
+    def __init__(self, stage: Stage, doing: Doing, asking: Asking, drafts: Drafts) -> None:
+        self._stage, self._doing, self._asking, self._drafts = stage, doing, asking, drafts
 
     def meant(self) -> Row:
         """What `H` is about now."""
@@ -180,10 +181,11 @@ class Braking:
     def _go_on(self, brake: Brake) -> None:
         """Ask why, or how fast."""
         if brake.hold is None:
-            self._stage.ask(TypedLine("hold-reason"), partial(self._with_reason, brake))
+            act = Act("hold", brake.title)
+            self._drafts.line(act, "hold-reason", partial(self._with_reason, brake))
         else:
-            line = TypedLine("release-rate", f"{RELEASE_PER_S}")
-            self._stage.ask(line, partial(self._at_rate, brake))
+            act, then = Act("release", brake.title), partial(self._at_rate, brake)
+            self._drafts.line(act, "release-rate", then, f"{RELEASE_PER_S}")
 
     # -- holding -------------------------------------------------------------------------------
 
@@ -191,7 +193,7 @@ class Braking:
         reason = text.strip()
         if len(reason) > REASON_CHARACTERS_MAX:
             told = f"nothing was done: a reason has at most {REASON_CHARACTERS_MAX} characters"
-            self._stage.tell(f"hold: {told}", "alarm")
+            self._stage.tell(f"hold: {told} · {KEPT}", "alarm")
             return
         work = partial(self._count, brake, reason)
         self._asking.begin("hold", ("hold", brake.kind, brake.name), work)
@@ -236,6 +238,7 @@ class Braking:
         client = self._stage.client
         assert client is not None
         held = await client.operate.hold(brake.kind, brake.name, reason=reason or None)
+        self._drafts.done(Act("hold", brake.title))
         self._done(f"held: {hold_name(held.kind, clean(held.name))} · H again releases it")
 
     # -- releasing -----------------------------------------------------------------------------
@@ -276,6 +279,7 @@ class Braking:
         client = self._stage.client
         assert client is not None
         await client.operate.release(brake.kind, brake.name, rate_per_s=rate)
+        self._drafts.done(Act("release", brake.title))
         pace = "" if rate is None else f", {rate:,} a second"
         self._done(f"released: {brake.title}{pace}")
 

@@ -8,7 +8,7 @@ rate, and only if it finds no more runs than were seen.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 
 from engine.client import Action
@@ -60,7 +60,11 @@ class Many:
         asking.begin(action, [(each.run_id, each.step_id) for each in targets], ask)
 
     async def march(
-        self, action: Action, targets: Sequence[Target], given: Given = NOTHING_GIVEN
+        self,
+        action: Action,
+        targets: Sequence[Target],
+        given: Given = NOTHING_GIVEN,
+        all_done: Callable[[], None] = lambda: None,
     ) -> None:
         """One after the other; a mark goes when its action is done, so the rest can be tried."""
         rows, done = self._stage.selection(), []
@@ -80,8 +84,11 @@ class Many:
         finally:
             stopped, self.marching = not self.marching, False
             rows.told_of_marks()  # those that left were done
-        self._doing.remember(done)
+        if done:
+            self._doing.remember(done)
         left = len(targets) - len(done)
+        if not left:
+            all_done()
         told = f"{action}: {len(done):,} done"
         if left:
             told += f", {left:,} {'left' if stopped else 'refused'} (still marked)"
@@ -90,11 +97,18 @@ class Many:
 
     # -- a filter ------------------------------------------------------------------------------
 
-    def bulk(self, action: Action, q: str, given: Given = NOTHING_GIVEN) -> None:
-        """Ask for a job on all that a filter finds."""
-        self._asking.begin(action, (action, q, given), partial(self._plan, action, q, given))
+    def bulk(
+        self,
+        action: Action,
+        q: str,
+        given: Given = NOTHING_GIVEN,
+        begun: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Ask for a job on all that a filter finds; once it has `begun`, say so."""
+        work = partial(self._plan, action, q, given, begun)
+        self._asking.begin(action, (action, q, given), work)
 
-    async def _plan(self, action: Action, q: str, given: Given) -> None:
+    async def _plan(self, action: Action, q: str, given: Given, begun: Callable[[], None]) -> None:
         client = self._stage.client
         assert client is not None
         plan = clean(await client.operate.bulk(action, q, dry_run=True, **given))
@@ -111,14 +125,17 @@ class Many:
         for word, name in (("from", "from_url"), ("to", "to_url")):
             if name in given:
                 lines.append(((f"{word:<7}", "dim"), (f"{clean(given[name])}", "plain")))
-        self._asking.ask(title, lines, partial(self._begin, action, q, plan, given), typed)
+        self._asking.ask(title, lines, partial(self._begin, action, q, plan, given, begun), typed)
 
-    async def _begin(self, action: Action, q: str, plan: BulkAnswer, given: Given) -> None:
+    async def _begin(
+        self, action: Action, q: str, plan: BulkAnswer, given: Given, begun: Callable[[], None]
+    ) -> None:
         """`q` is the filter itself: that of the plan was made safe to be shown."""
         client = self._stage.client
         assert client is not None
         key = f"tui-{self._stage.store.clock.wall():.6f}"
         job = clean(await client.operate.bulk(action, q, expect=plan.matched, key=key, **given))
+        begun()
         self._stage.looking.mark_filter(whole=False)
         self._stage.selection().clear_marks()
         told = f"job {short_id(job.id or '')} began: {job.total:,} runs · 6 shows it · X stops it"

@@ -5,13 +5,22 @@ Nothing is queued for later: what cannot be done now is left alone, with the rea
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 import anyio
 
 from engine.client import Action, AtomicError, Refused
-from tui.act.change.targets import Given, Target, after_text, left_to_do, refusal, who_acted
+from engine.wire import NoteRow, StepRow
+from tui.act.change.targets import (
+    Given,
+    Target,
+    after_text,
+    left_to_do,
+    moved_on,
+    refusal,
+    who_acted,
+)
 from tui.act.stage import Stage
 from tui.boards.cells import PAUSING
 from tui.boards.presence import PAST
@@ -29,6 +38,10 @@ UNDONE_BY = {
     Action.DISMISS: Action.UNDISMISS,
     Action.UNDISMISS: Action.DISMISS,
 }
+NOTHING_DONE = "there is nothing to take back"
+STAYS = "what was done last is not taken back: a pause, a resume or a dismissal would be"
+A_NOTE_STAYS = "a note of a run is part of its record, and stays: W writes another"
+NOTE_STAYS = " · it stays: W writes another"
 NOTHING_GIVEN: Given = {}
 CAME_MEANWHILE = "it has come again since it was seen, and stays on the list"
 OF_ANY_REVISION = frozenset(
@@ -43,6 +56,8 @@ class Left(NamedTuple):
 
     why: str
     """Empty: the same is being done to it already."""
+    step: StepRow | None = None
+    """The step as it is, where that is why: it has changed since it was seen."""
 
 
 class Doing:
@@ -54,6 +69,7 @@ class Doing:
         """What actions have left behind, as the engine answered."""
         self._undo: list[tuple[Action, Target]] = []
         """What `z` would do."""
+        self._why_not_undo = NOTHING_DONE
         self._busy: dict[tuple[str, str | None], str] = {}
         """Targets with an action under way, and which: a second press of a key is the first one."""
 
@@ -80,13 +96,15 @@ class Doing:
         assert client is not None
         try:
             if target.cause is not None:
+                if undoing and target.note is not None:
+                    return await self._take_back(target.note, target, target.cause, client)
                 return await self._act_on_cause(action, target, target.cause, client)
             done = await client.operate.act(
                 target.run_id, action, step=target.step_id,
                 if_rev=target.rev if undoing or action not in OF_ANY_REVISION else None, **given,
             )  # fmt: skip
         except Refused as error:
-            return Left(await self.refusal(action, target, error))
+            return Left(await self.refusal(action, target, error), moved_on(error))
         except (AtomicError, ValueError) as error:
             return Left(str(error))
         finally:
@@ -104,16 +122,36 @@ class Doing:
     async def _act_on_cause(
         self, action: Action, target: Target, cause: str, client: AsyncClient
     ) -> Target:
-        """Dismiss it until it comes again, or put it back. No event tells of it: the causes are
-        read again. Raises AtomicError, ValueError."""
+        """Dismiss it until it comes again, put it back, or note something of it. No event tells of
+        it: the causes are read again. Raises AtomicError, ValueError."""
+        if action is Action.NOTE:
+            note = await client.operate.note_cause(cause, target.reason)
+            self.read_causes()
+            return target._replace(note=note)
         if action is Action.DISMISS:
             done = await client.operate.dismiss_cause(cause, target.reason, last_at=target.seen_at)
-            left = CAME_MEANWHILE if done.came_again else ""
+            came_again = done.came_again
         else:
             await client.operate.undismiss_cause(cause)
-            left = ""
+            came_again = False
         self.read_causes()
-        return target._replace(dismissed=action is Action.DISMISS, left=left)
+        left = CAME_MEANWHILE if came_again else ""
+        return target._replace(
+            dismissed=action is Action.DISMISS, left=left, comes_again=came_again
+        )
+
+    async def _take_back(
+        self, note: NoteRow, target: Target, cause: str, client: AsyncClient
+    ) -> Target | Left:
+        """Remove a note of a cause, which is known by its place among the others. Raises
+        AtomicError, ValueError."""
+        rows = (await client.operate.causes(dismissed=True)).causes
+        notes = next((row.notes for row in rows if row.cause == cause), ())
+        if note not in notes:
+            return Left("it is not there any more")
+        await client.operate.take_note_back(cause, notes.index(note) + 1)
+        self.read_causes()
+        return target
 
     def read_causes(self) -> None:
         """What was said of a cause is another thing now."""
@@ -122,16 +160,27 @@ class Doing:
             self._stage.feed.poke()
 
     async def act_and_tell(
-        self, action: Action, target: Target, given: Given = NOTHING_GIVEN
+        self,
+        action: Action,
+        target: Target,
+        given: Given = NOTHING_GIVEN,
+        done: Callable[[], None] = lambda: None,
     ) -> None:
-        """Carry an action out on one target, and tell how it went."""
+        """Carry an action out on one target, and tell how it went; once it is `done`, say so."""
         now = await self.act_on(action, target, given)
+        self.tell_of(action, target, now)
+        if isinstance(now, Target) and not now.comes_again:
+            done()
+
+    def tell_of(self, action: Action, target: Target, now: Target | Left) -> None:
+        """Tell what came of an action."""
         if isinstance(now, Left):
             if now.why:  # else it is done already, by the press before
                 self._stage.tell(f"{action}: {target.name}: {now.why}", "alarm")
             return
         self.remember([(action, now)])
         more = " · z takes it back" if self._undo else ""
+        more += NOTE_STAYS * (action is Action.NOTE and not self._undo)
         more += f" · not done again: {now.after}" * bool(now.after)
         more += f" · {now.left}" * bool(now.left)
         told = PAUSING if now.is_pausing else PAST[action]
@@ -149,15 +198,18 @@ class Doing:
 
     def why_not_undo(self) -> str:
         """Why there is nothing to take back; empty: there is."""
-        return "" if self._undo else "there is nothing to take back"
+        return "" if self._undo else self._why_not_undo
 
     def remember(self, done: Sequence[tuple[Action, Target]]) -> None:
         """These are what `z` takes back, as far as that can be done; nothing before them is."""
-        self._undo = [(UNDONE_BY[action], now) for action, now in done if action in UNDONE_BY]
+        self._undo = [(UNDONE_BY.get(action, action), now) for action, now in done
+                      if action in UNDONE_BY or now.note is not None]  # fmt: skip
+        is_note = bool(done) and done[0][0] is Action.NOTE
+        self._why_not_undo = A_NOTE_STAYS if is_note else STAYS
 
     def undo(self) -> None:
         """Take back what was done last."""
-        undo, self._undo = self._undo, []
+        undo, self._undo, self._why_not_undo = self._undo, [], NOTHING_DONE
         self._stage.start(self._undone(undo), "acting")
 
     async def _undone(self, undo: Sequence[tuple[Action, Target]]) -> None:
@@ -175,4 +227,6 @@ class Doing:
             return
         action, target = done[0]
         told = target.name if len(done) == 1 else f"{len(done):,} of {len(undo):,}"
-        self._stage.tell(f"taken back: {told} {PAST[action]}")
+        is_note = action is Action.NOTE
+        told = f"the note of {told}" if is_note else f"{told} {PAST[action]}"
+        self._stage.tell(f"taken back: {told}")

@@ -22,29 +22,38 @@ SIGN = "# "
 
 
 class NotEdited(Exception):
-    """There is no document; the message says why."""
+    """There is no document; the message says why. `text`: what was written all the same."""
+
+    def __init__(self, why: str, text: str = "") -> None:
+        super().__init__(why)
+        self.text = text
 
 
-def edited(terminal: Terminal, about: Sequence[str], text: str) -> str:
+def edited(terminal: Terminal, about: Sequence[str], text: str, draft: str | None = None) -> str:
     """What became of a text in `$EDITOR`, once it is JSON. `about`: what is said above it.
+
+    `draft`: what somebody has made of the text before. It is what they find, and may stay as it is.
 
     Raises NotEdited when nothing was changed or nothing is left, NoTerminal, OSError, ValueError
     (the variable cannot be read).
     """
     program = words_of("EDITOR", USUAL["EDITOR"])
-    given, head, line = text, list(about), 0
+    given, head, line = text if draft is None else draft, list(about), 0
+    same = text
     while True:
         found = _edited_once(terminal, program, given, head, line)
         if not found.strip():
             raise NotEdited("the document is empty: nothing was done")
-        if found.strip() == given.strip():
-            faulty = f", and it is still not JSON: {head[-1]}" if line else ""
-            raise NotEdited(f"nothing was changed{faulty}: nothing was done")
+        if found.strip() == same.strip():
+            if not line:
+                raise NotEdited("nothing was changed: nothing was done")
+            why = f"nothing was changed, and it is still not JSON: {head[-1]}: nothing was done"
+            raise NotEdited(why, found)
         fault = fault_of(found)
         if fault is None:
             return found
         number, why = fault
-        given, head = found, [*about, f"line {number}: {why}"]
+        same, given, head = found, found, [*about, f"line {number}: {why}"]
         line = number + len(head)
 
 

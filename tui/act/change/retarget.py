@@ -14,8 +14,9 @@ from engine.wire import ActionAnswer
 from tui.act.change.ask import Asking
 from tui.act.change.bulk import Many
 from tui.act.change.doing import Doing
+from tui.act.change.drafts import KEPT, Act, Drafts, act_of
 from tui.act.change.targets import Given, Target
-from tui.act.stage import Stage, TypedLine
+from tui.act.stage import Stage
 from tui.boards.cells import Cell
 from tui.text.sanitize import clean
 
@@ -25,26 +26,32 @@ STEPS_SHOWN = 6
 class Retargeting:
     """See the head of this file."""
 
-    def __init__(self, stage: Stage, doing: Doing, asking: Asking, many: Many) -> None:
+    def __init__(
+        self, stage: Stage, doing: Doing, asking: Asking, many: Many, drafts: Drafts
+    ) -> None:
         self._stage, self._doing, self._asking, self._many = stage, doing, asking, many
+        self._drafts = drafts
 
     def begin(self, targets: Sequence[Target], q: str | None = None) -> None:
         """Ask from where. `q`: of all that this filter finds, and not of the targets."""
         tree = self._stage.store.trees.get(targets[0].run_id) if targets and q is None else None
         root = None if tree is None else tree.steps.get(tree.run.id)
-        line = TypedLine("retarget-from", "" if root is None else root.url)
-        self._stage.ask(line, partial(self._ask_to, targets, q))
+        act = act_of("retarget", targets) if q is None else Act("retarget", q)
+        then = partial(self._ask_to, act, targets, q)
+        self._drafts.line(act, "retarget-from", then, "" if root is None else root.url)
 
-    def _ask_to(self, targets: Sequence[Target], q: str | None, text: str) -> None:
+    def _ask_to(self, act: Act, targets: Sequence[Target], q: str | None, text: str) -> None:
         """Ask to where."""
         begin = text.strip()
-        then = partial(self._between, targets, q, begin)
+        then = partial(self._between, act, targets, q, begin)
         if begin:
-            self._stage.ask(TypedLine("retarget-to", begin), then)
+            self._drafts.line(act, "retarget-to", then, begin)
         else:
             then("")
 
-    def _between(self, targets: Sequence[Target], q: str | None, begin: str, text: str) -> None:
+    def _between(
+        self, act: Act, targets: Sequence[Target], q: str | None, begin: str, text: str
+    ) -> None:
         """Both are known."""
         url = text.strip()
         if not url or url == begin:
@@ -53,12 +60,12 @@ class Retargeting:
             return
         urls = {"from_url": begin, "to_url": url}
         if q is not None:
-            self._many.bulk(Action.RETARGET, q, urls)
+            self._many.bulk(Action.RETARGET, q, urls, partial(self._drafts.done, act))
         else:
-            work = partial(self._plan, list(targets), urls)
+            work = partial(self._plan, act, list(targets), urls)
             self._asking.begin(Action.RETARGET, (list(targets), urls), work)
 
-    async def _plan(self, targets: list[Target], urls: Given) -> None:
+    async def _plan(self, act: Act, targets: list[Target], urls: Given) -> None:
         """Ask the engine what would go along, and then whether it is to be done."""
         client = self._stage.client
         assert client is not None
@@ -73,15 +80,16 @@ class Retargeting:
             except (AtomicError, ValueError) as error:
                 refused.append(f"{target.name}: {error}")
         if not plans:
-            self._stage.tell(refused[0], "alarm")
+            self._stage.tell(f"{refused[0]} · {KEPT}", "alarm")
             return
+        done = partial(self._drafts.done, act)
         lines = _lines(plans, refused, clean(urls["from_url"]), clean(urls["to_url"]))
         if len(plans) == 1:
             target = plans[0][0]
-            then = partial(self._doing.act_and_tell, Action.RETARGET, target, urls)
+            then = partial(self._doing.act_and_tell, Action.RETARGET, target, urls, done)
         else:
             chosen = [target for target, _ in plans]
-            then = partial(self._many.march, Action.RETARGET, chosen, urls)
+            then = partial(self._many.march, Action.RETARGET, chosen, urls, done)
         self._asking.ask("Retarget?", lines, then)
 
 

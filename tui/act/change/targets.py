@@ -9,8 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+import msgspec
+
 from engine.client import Action, ProblemError
-from engine.wire import FITS, ActionAnswer, PauseReason, Problem
+from engine.wire import FITS, ActionAnswer, NoteRow, PauseReason, Problem, StepRow
 from tui.boards.presence import act_text, last_act
 from tui.data.model import GOES_ON, Run, State, Step, short_id
 from tui.data.store import Store
@@ -48,9 +50,13 @@ class Target(NamedTuple):
     seen_at: str | None = None
     """Of a cause: when the latest of its runs had got stuck, as it was seen."""
     reason: str = ""
-    """Of a cause: why it is dismissed, or was."""
+    """Of a cause: why it is dismissed, or was; or what is noted of it."""
     left: str = ""
     """What is left to do for the run to go on, after what was just done."""
+    note: NoteRow | None = None
+    """Of a cause: the note that was just written of it."""
+    comes_again: bool = False
+    """Of a cause that was just dismissed: it has come again since it was seen."""
 
     @property
     def is_pausing(self) -> bool:
@@ -166,7 +172,7 @@ def refusal(store: Store, action: Action, target: Target, error: ProblemError) -
     it."""
     if error.problem in (Problem.UNAUTHORIZED, Problem.FORBIDDEN):
         return error.detail  # whoever acted has nothing to do with it
-    if error.problem != "revision-changed":
+    if error.problem != Problem.REVISION_CHANGED:
         return f"{error.detail}{_by_whom(store, target)}"
     row = error.members.get("run" if target.step_id is None else "step")
     if not isinstance(row, dict):
@@ -176,6 +182,16 @@ def refusal(store: Store, action: Action, target: Target, error: ProblemError) -
         tried = f": try {attempts} is in flight" if isinstance(attempts, int) else ""
         return f"{who_acted(store, target) or 'already started'}{tried}"
     return f"it is {state} meanwhile{_by_whom(store, target)}; nothing was done"
+
+
+def moved_on(error: ProblemError) -> StepRow | None:
+    """The step as it is now, where an action is refused because it has changed since; None: that is
+    not why, or the engine does not say."""
+    row = error.members.get("step") if error.problem == Problem.REVISION_CHANGED else None
+    try:
+        return msgspec.convert(row, StepRow)
+    except msgspec.ValidationError:
+        return None
 
 
 def who_acted(store: Store, target: Target) -> str:
