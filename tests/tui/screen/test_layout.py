@@ -100,6 +100,30 @@ async def test_footer_and_help_come_from_one_table(world: World) -> None:
     line_with(help_lines, "the runs, the newest first")
 
 
+def test_every_key_that_acts_is_in_the_footer_or_one_lists_it() -> None:
+    """On a wide terminal all of them, of runs and of causes; on 80 columns as many as have room,
+    and the key that lists the others."""
+
+    async def wide(world: World) -> None:
+        foot = (await world.lists(run_row(1, "failed")))[-1]
+        for told in ("R Retry now", "P Pause", "C Cancel", "D Dismiss", "W Note", "H Hold"):
+            assert f" {told} " in foot
+        assert "More" not in foot
+        foot = (await world.press("3"))[-1]
+        assert " R Retry now  D Dismiss  W Note  H Hold " in foot
+
+    async def narrow(world: World) -> None:
+        foot = (await world.lists(run_row(1, "failed")))[-1]
+        assert " R Retry now  P Pause  x More " in foot
+        assert "Dismiss" not in foot
+        foot = (await world.press("3"))[-1]
+        assert " R Retry now  D Dismiss  W Note  H Hold " in foot
+        assert "More" not in foot
+
+    showing(wide, size=(140, 40))
+    showing(narrow, size=(80, 24))
+
+
 @on_screen()
 async def test_empty_boards_say_why(world: World) -> None:
     """An empty board says what that means and what to press."""

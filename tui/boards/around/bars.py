@@ -439,7 +439,8 @@ def _run_status(it: Shown) -> list[Piece]:
 
 
 def foot(it: Shown, about: Callable[[Command], tuple[str, str]]) -> Line:
-    """The keys of this view; grey where they can do nothing now. Help and the way out stay.
+    """The keys of this view; grey where they can do nothing now. Help and the way out stay. Of keys
+    that act and have no room it is said, if there is room for that, which key lists them.
 
     `about` a command that writes: what it is called now, and why it can do nothing.
     """
@@ -462,11 +463,22 @@ def foot(it: Shown, about: Callable[[Command], tuple[str, str]]) -> Line:
         else:
             left.append((command.writes, pieces))
     room = it.cells - _cells(right)
+    acting = sum(acts for acts, _ in left)
     while left and sum(_cells(pieces) for _, pieces in left) > room:
         # From the end, whole, not cut; but for what acts first: it is what one came for.
         first = next((at for at, (acts, _) in enumerate(left) if acts), None)
         del left[-2 if first == len(left) - 1 > 0 else -1]
+    more = _more(it) if sum(acts for acts, _ in left) < acting else []
+    if sum(_cells(pieces) for _, pieces in left) + _cells(more) <= room:
+        left.append((False, more))
     return [piece for _, pieces in left for piece in pieces], right
+
+
+def _more(it: Shown) -> list[Piece]:
+    """The key that lists all that can be done."""
+    menu = next(command for command in it.commands if command.id == "menu")
+    action = f"app.cmd({menu.id!r})"
+    return [Piece(f" {shown_key(menu.keys)} ", "strong", action), Piece("More ", "plain", action)]
 
 
 def _cells(pieces: list[Piece]) -> int:
