@@ -147,7 +147,10 @@ def _replayed(text: str | None) -> tuple[Path | None, int | None]:
             param_hint="--replay",
         )
     if not 0 < now_ms - since <= LENGTH_MS_MAX:
-        told = "in the future" if now_ms <= since else "more than 24h ago, which is the most"
+        told = "in the future" if now_ms < since else "more than 24h ago, which is the most"
+        told = (
+            "now, of which there is no past: 1h, or a time before now" if now_ms == since else told
+        )
         raise click.BadParameter(f"{safe(text)} is {told}", param_hint="--replay")
     return None, round(since)
 

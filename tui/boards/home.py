@@ -123,11 +123,15 @@ def leads_to(row_id: str) -> tuple[str, str]:
 # -- in one line -----------------------------------------------------------------------------------
 
 
-def verdict(store: Store) -> list[Piece]:
-    """Whether all is well; else what is not, what needs a person first."""
+def verdict(store: Store, *, is_past: bool = False) -> list[Piece]:
+    """Whether all is well; else what is not, what needs a person first. Of a past hour (`is_past`)
+    runs are told, and neither hosts nor holds."""
     if store.status is NOT_READ:
         return []
     told = list(_what_is_wrong(store))
+    if is_past:
+        told = told or [(" No run needed a person", "plain")]
+        told.append((" hosts and holds are not told of a past hour", "dim"))
     before = [Piece(" as it was:", "dim")] if store.stale else []
     if not told:
         hosts = "" if store.status.hosts is None else " no host is in trouble,"

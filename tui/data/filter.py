@@ -15,7 +15,7 @@ from typing import NamedTuple
 from msgspec import Struct
 
 from engine.wire import ABOUT, IS_WORDS, BadFilter, Term, parse
-from tui.data.model import ENDED, Run, State, Step
+from tui.data.model import ENDED, Retry, Run, State, Step
 from tui.data.store import Store
 
 SUGGESTIONS_MAX = 8
@@ -141,6 +141,29 @@ def run_filter(text: str) -> Callable[[Run, float], bool] | None:
         return None
     fits = _fits_all(text)
     return lambda run, now_ms: fits(_run_subject(run, now_ms))
+
+
+def retry_filter(text: str) -> Callable[[Retry], bool] | None:
+    """The same of a step that waits for another try there."""
+    if is_empty(text) or past_fault(text) is not None:
+        return None
+    fits = _fits_all(text)
+    return lambda retry: fits(_retry_subject(retry))
+
+
+def _retry_subject(retry: Retry) -> Subject:
+    at = retry.at
+    return Subject(
+        at.state,
+        workflow=retry.workflow,
+        client=retry.client,
+        step=at.name,
+        host=at.host,
+        tries=at.attempts,
+        code=at.http_status,
+        why=f"{at.excerpt or ''} {at.error or ''}",
+        seen="\n".join((retry.workflow, retry.client, retry.run_id, at.name)),
+    )
 
 
 def _run_subject(run: Run, now_ms: float) -> Subject:

@@ -19,7 +19,7 @@ from msgspec import UNSET, Struct
 from msgspec.structs import replace
 
 from engine.client import ProblemError
-from engine.wire import AttemptRow, RunPage, RunRow, Status, StepAt, StepRow
+from engine.wire import AttemptRow, RetryPage, RunPage, RunRow, Status, StepAt, StepRow
 from engine.wire.events import (
     Accepted,
     Acted,
@@ -31,14 +31,15 @@ from engine.wire.events import (
 )
 from engine.wire.status import Rates, RunCounts
 from tui.data.feed import Board
-from tui.data.filter import run_filter
-from tui.data.inputs import Input, LinkMoved, LinkState, RunsRead, StatusRead
+from tui.data.filter import retry_filter, run_filter
+from tui.data.inputs import Input, LinkMoved, LinkState, RetriesRead, RunsRead, StatusRead
 from tui.data.listing import ROWS_KEPT_MAX, Edge
-from tui.data.model import ENDED, MS_MAX, State, happening_of, ms_of, run_of, step_of
+from tui.data.model import ENDED, MS_MAX, State, happening_of, ms_of, retry_of, run_of, step_of
 from tui.data.store import Store
 from tui.data.tree import Tree
 from tui.past.history import take
 from tui.past.reading import PastError, Progress, events_since, rfc3339
+from tui.past.waiting import Waiting
 from tui.text.sanitize import clean
 
 if TYPE_CHECKING:
@@ -86,16 +87,22 @@ class Hour:
         for at, line in enumerate(lines):
             if isinstance(line.input, Event) and isinstance(line.input.data, Stamped):
                 self._events[line.input.data.run_id].append(at)
+        self._waiting = Waiting([line.input for line in lines], rows, steps)
 
     def show(self, store: Store, board: Board, run_id: str, upto: int) -> None:
-        """List the runs that the board asks for, and have the open run in the store; so many of the
-        lines have been taken in."""
+        """List the runs, or the retries, that the board asks for, and have the open run in the
+        store; so many of the lines have been taken in."""
         if board.name == "runs":
             fits, now_ms = run_filter(board.q), store.time.now_ms()
             ids = [run.id for run in store.runs.values() if fits is None or fits(run, now_ms)]
             ids.sort(reverse=board.newest_first)  # they rise with time
             store.listing("runs").put(ids[:ROWS_KEPT_MAX], whole=len(ids) <= ROWS_KEPT_MAX)
             store.changes.listings.add("runs")
+        if board.name == "retries":
+            waits = retry_filter(board.q)
+            retries = [row for row in self._waiting.rows(upto)
+                       if waits is None or waits(retry_of(row))]  # fmt: skip
+            store.apply(RetriesRead("retries", RetryPage(tuple(retries[:ROWS_KEPT_MAX]))))
         is_there = bool(self._steps.get(run_id)) or self._events[run_id][:1] < [upto]
         if run_id in self._steps and run_id not in store.trees and is_there:
             store.put_tree(self._tree(run_id, upto))

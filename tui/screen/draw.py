@@ -152,6 +152,7 @@ class Drawing:
             every_event=looking.every_event,
             run_id=looking.run_id,
             is_recording=looking.is_recording,
+            is_past=self._is_past,
             token_file=self._stage.options.token_file,
         )
         grid.set_notice(notice(self._stage.store, asked, grid.size.width - 2))
@@ -194,6 +195,12 @@ class Drawing:
         left = self._app.query_one("#run").size.height - (rows + 1) if rows else 0
         drawer.styles.min_height = 0 if beside else max(0, left)
 
+    @property
+    def _is_past(self) -> bool:
+        """A past hour is shown: what its engine tells of it now."""
+        player = self._stage.player
+        return player is not None and player.hour is not None
+
     def _badges(self) -> list[str]:
         """What is to be known of this dashboard all the time."""
         stage, badge = self._stage, self._stage.options.badge
@@ -220,7 +227,9 @@ class Drawing:
             left = left if past is None else [badge(past, self._rows.seen), *left]
             self._app.query_one("#headline", Bar).set_line(0, left, right)
         if shown.looking.view == "home":
-            self._app.query_one("#headline", Bar).set_line(0, verdict(shown.store))
+            self._app.query_one("#headline", Bar).set_line(
+                0, verdict(shown.store, is_past=self._is_past)
+            )
         left, right = bars.status(shown, told, self._acting.asking.told())
         self._app.query_one("#status", Bar).set_line(0, left, right)
 

@@ -153,6 +153,38 @@ def test_a_past_hour_on_the_screen() -> None:
     asyncio.run(run())
 
 
+def test_a_past_hour_says_what_it_has_not() -> None:
+    """On each board, with where else to look; Home does not say that nothing was held."""
+
+    async def read() -> Hour:
+        it = engine()
+        it.answers["status"] = {**it.answers["status"], "stuckCount": 0}
+        return await read_hour(asking(it), NOW, no_progress)
+
+    hour = trio.run(read)
+
+    async def run() -> None:
+        clock = FakeClock(wall=NOW / 1000 + 3_600)
+        player = Player(PlayedClock(clock), hour.lines, 1.0, hour)
+        app = Dashboard(player.store, Options(url="http://engine.test"), player=player)
+        async with app.run_test(size=(80, 24)) as pilot:
+            it = Shown(app, clock, pilot)
+            for key, told in (("3", "Causes"), ("4", "How hosts did"), ("6", "Bulk jobs")):
+                shown = await it.press(key)
+                assert " not told of a past hour." in line_with(shown, told)
+            line_with(await it.press("1"), "v7000001")
+            shown = await it.press("2", "w", ":", *"utc", "enter", ":", *"at 14:13:26", "enter")
+            assert "503 no room" in line_with(shown, "order.fulfil › order")
+            shown = await it.press(":", *"at 14:13:55", "enter")
+            line_with(shown, "Nothing waits to be tried again.")
+            shown = await it.press("0")
+            told = "No run needed a person · hosts and holds are not told of a past hour"
+            assert told in line_with(shown, "needed a person")
+            assert not any("nothing is held" in line for line in shown)
+
+    asyncio.run(run())
+
+
 # -- the command -----------------------------------------------------------------------------------
 
 
@@ -181,6 +213,7 @@ def test_what_is_a_time_and_what_a_file(tmp_path: Path, monkeypatch: pytest.Monk
         ("2d", "more than 24h ago, which is the most"),
         ("2020-01-01T00:00:00Z", "more than 24h ago"),
         ("2999-01-01T00:00:00Z", "in the future"),
+        ("0m", "now, of which there is no past: 1h, or a time before now"),
         ("yesterday", "no file that is there, and no time: 1h, 90m, 03:12"),
         ("-1h", "no file that is there, and no time"),
         ("312", "no file that is there, and no time"),

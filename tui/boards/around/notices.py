@@ -40,6 +40,17 @@ OF_NO_ENGINE = ("answered without an event stream", "not as the engine does")
 CERTIFICATE = re.compile(r"certificate verify failed: (.*?)( \(_ssl|$)")
 
 
+NOT_OF_THE_PAST = {
+    "causes": ("Causes are not told of a past hour.",
+               "1, then / is:stuck: the runs that needed a person"),
+    "hosts": ("How hosts did is not told of a past hour.",
+              "5, then / code:503 or error:refused: the attempts that failed"),
+    "jobs": ("Bulk jobs are not told of a past hour.",
+             "5 has what they did: acts, by whoever began them"),
+}  # fmt: skip
+"""By board: that it is not there, and where what it would have said is to be found."""
+
+
 class Viewed(Struct, frozen=True):
     """What is looked at."""
 
@@ -50,6 +61,8 @@ class Viewed(Struct, frozen=True):
     every_event: bool = False
     run_id: str | None = None
     is_recording: bool = False
+    is_past: bool = False
+    """A past hour of an engine is: made of its events, which do not tell everything."""
     token_file: str = ""
     """Of the token that is sent; empty: none is."""
 
@@ -195,7 +208,11 @@ def in_words(reason: str) -> str:
 def _live(store: Store, asked: Viewed) -> Iterator[tuple[str, str]]:
     """The engine answers: it is read, or there is nothing."""
     view = asked.view
-    if view == "run":
+    if asked.is_past and view in NOT_OF_THE_PAST:
+        told, elsewhere = NOT_OF_THE_PAST[view]
+        yield told, "plain"
+        yield elsewhere, "dim"
+    elif view == "run":
         run_id = short_id(asked.run_id or "")
         if asked.run_id is not None and asked.run_id == store.gone:
             yield f"The engine knows no run {run_id}.", "alarm"
