@@ -135,11 +135,11 @@ def spent(rows, *options, seconds=20):
         return written(("--replay", recording(directory, rows, 90), *options), "STATE", seconds)
 
 
-def due(per_s, *options, seconds=45):
-    """The same on the board of retries, when so many are due a second."""
+def due(per_s, *options, board="retries", shown="order.fulfil", seconds=45):
+    """The same on a board, when so many retries are due a second."""
     process, url = server(0, per_s)
     try:
-        return written((url, "--board", "retries", *options), "order.fulfil", seconds)
+        return written((url, "--board", board, *options), shown, seconds)
     finally:
         process.kill()
 
@@ -387,6 +387,9 @@ def main():
     told("bytes, idle, nothing changes", spent(still, seconds=10)[0], 0, "B/s")
     told("bytes, retries, 20 due a second", due(20)[0], 2_000, "B/s")
     told("bytes with --slow-link", due(20, "--slow-link")[0], 300, "B/s")
+    at_home = {"board": "home", "shown": "TRIES"}
+    told("bytes, home meanwhile", due(20, **at_home)[0], 2_000, "B/s")
+    told("bytes with --slow-link", due(20, "--slow-link", **at_home)[0], 300, "B/s")
     told("start to first paint", first_paint() * 1000, 600, "ms")
     told("key to repaint, p95", key_p95(), 50, "ms")
     process, url = server(5_000)

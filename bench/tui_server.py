@@ -31,9 +31,7 @@ def now():
 
 
 def rfc3339(at):
-    return (
-        datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    )
+    return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def row(number):
@@ -122,6 +120,82 @@ def retries():
     return {"retries": [row for _, row in sorted(found, key=lambda each: each[0])], "next": None}
 
 
+def running():
+    """The ten that have been running for longest, as home has them."""
+    rows = []
+    for number in range(10):
+        found = row(4 * number)
+        began = rfc3339(BEGAN - 40 * (10 - number))
+        rows.append(found | {"submittedAt": began, "at": found["at"] | {"startedAt": began}})
+    return {"runs": rows, "total": len(rows), "totalIsEstimate": False, "next": None}
+
+
+def causes():
+    """Why more and more runs need a person."""
+    found = []
+    for number, (http_status, error, excerpt) in enumerate(REASONS):
+        at = row(4 * number)["at"] | {
+            "status": "failed",
+            "httpStatus": http_status,
+            "error": error,
+            "excerpt": excerpt,
+        }
+        found.append(
+            {
+                "cause": f"cause{number}",
+                "runs": stuck(number),
+                "newRuns": min(stuck(number), 300),
+                "firstAt": rfc3339(BEGAN - 9_000),
+                "lastAt": rfc3339(time.time() - 7 * number),
+                "runId": f"01K{number:023d}",
+                "workflowName": WORKFLOWS[number],
+                "status": "failed",
+                "at": at,
+            }
+        )
+    return {"causes": found, "runs": sum(each["runs"] for each in found), "newWithinMs": 300_000}
+
+
+def stuck(number):
+    return 40 * (4 - number) + int((time.time() - BEGAN) / (number + 1))
+
+
+def hosts():
+    """Of three one fails more and more, and one is down."""
+    lately = int((time.time() - BEGAN) % 60 * DUE_PER_S / 3)
+    well, ill = [400] * 10 + [lately], [0] * 7 + [60, 120, 180, lately]
+    return [
+        host_row("host0.test", {"2xx": well, "5xx": ill}),
+        host_row("host1.test", {"2xx": well}),
+        host_row("host2.test", {"2xx": [0] * 11, "connection-refused": well}),
+    ]
+
+
+def host_row(name, results):
+    minutes = [sum(counts) for counts in zip(*results.values(), strict=True)][-8:]
+    succeeded = results["2xx"][-8:]
+    return {
+        "host": name,
+        "ended": sum(minutes),
+        "succeeded": sum(succeeded),
+        "p95Ms": 212,
+        "byMinute": list(zip(minutes, succeeded, strict=True)),
+        "inFlight": 4,
+        "queued": 0,
+        "results": results,
+    }
+
+
+def due_when():
+    """How many of those that wait are due when."""
+    waiting = int(DUE_PER_S * (BACK_OFF_S - 1))
+    return [
+        {"upToMs": 10_000, "attempts": waiting - int(time.time()) % 7},
+        {"upToMs": 60_000, "attempts": 0},
+        {"upToMs": None, "attempts": 0},
+    ]
+
+
 def happened(number):
     """Of those the event of this number: an attempt has started, or ended."""
     order, is_end = divmod(number - 1, 2)
@@ -151,10 +225,15 @@ def status():
         "serverTime": now(),
         "startedAt": now(),
         "counts": {"running": 250_000},
-        "rates": {"finishedPerS": 10.0},
-        "stuckCount": 5,
+        "rates": {
+            "finishedPerS": 10.0,
+            "runsPerS": 10.0,
+            "attemptsPerS": DUE_PER_S + int(time.time()) % 5,
+        },
+        "stuckCount": sum(map(stuck, range(len(REASONS)))) if DUE_PER_S else 5,
         "lateCount": 0,
-        "hosts": [],
+        "due": due_when() if DUE_PER_S else [],
+        "hosts": hosts() if DUE_PER_S else [],
     }
 
 
@@ -222,7 +301,10 @@ async def serve(reader, writer):
                 continue
             answer = status()
             if target.path == "/api/v1/runs":
-                answer = page(parse_qs(target.query))
+                query = parse_qs(target.query)
+                answer = running() if query.get("q") == ["is:running"] else page(query)
+            elif target.path == "/api/v1/causes":
+                answer = causes()
             elif target.path == "/api/v1/retries":
                 answer = retries()
             body = json.dumps(answer).encode()

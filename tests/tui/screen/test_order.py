@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from engine.wire import CauseList, CauseRow, RunPage
 from tests.tui.on_screen import World, at, line_with, on_screen, run_row
 from tests.tui.support import standstill
@@ -131,20 +133,19 @@ def ends(n: int) -> tuple[RunsRead, RunsRead]:
     return RunsRead("runs", Edge.HEAD, head), RunsRead("runs", Edge.TAIL, tail)
 
 
+@pytest.mark.parametrize(("n", "place"), [(30, "30 of 30 runs"), (300, "20 of 20+ runs")])
 @on_screen()
-async def test_the_end_of_the_list_is_its_last_row(world: World) -> None:
+async def test_the_end_of_the_list_is_its_last_row(world: World, n: int, place: str) -> None:
     """`G`, when the last page is there: where it meets the first page, and where it does not."""
-    for n, place in ((30, "30 of 30 runs"), (300, "20 of 20+ runs")):
-        first, last = ends(n)
-        world.store.listing("runs").clear()
-        world.store.apply(first)
-        line_with(await world.press("g"), "1 of 20+ runs")
-        line_with(await world.press("G"), "20 of 20+ runs")
-        world.store.apply(last)
-        lines = await world.shown()
-        line_with(lines, place)
-        assert "has left the list" not in "".join(lines)
-        assert world.app.selection().cursor_id == run_row(n - 1).id
+    first, last = ends(n)
+    world.store.apply(first)
+    line_with(await world.press("g"), "1 of 20+ runs")
+    line_with(await world.press("G"), "20 of 20+ runs")
+    world.store.apply(last)
+    lines = await world.shown()
+    line_with(lines, place)
+    assert "has left the list" not in "".join(lines)
+    assert world.app.selection().cursor_id == run_row(n - 1).id
 
 
 @on_screen()

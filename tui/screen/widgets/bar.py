@@ -13,6 +13,10 @@ from tui.boards.cells import Piece
 from tui.screen.widgets.styled import Styled
 from tui.text.sanitize import side_by_side, width
 
+NEAR_CELLS = 8
+"""What is the same between two stretches that differ is drawn along if it takes fewer cells: to go
+over them takes as many bytes."""
+
 
 class Bar(Styled):
     """Lines of pieces, with others at the right end. Only what changed is drawn again."""
@@ -35,8 +39,8 @@ class Bar(Styled):
         if old == new:
             return
         self._drawn[at] = new
-        first, last = _difference(old or [], new, self.size.width)
-        self.refresh(Region(first, at, last - first, 1))
+        for first, last in _differences(old or [], new, self.size.width):
+            self.refresh(Region(first, at, last - first, 1))
 
     def on_resize(self, event: events.Resize) -> None:
         self._drawn.clear()
@@ -76,13 +80,18 @@ def fit_pieces(pieces: Sequence[Piece], cells: int) -> list[Piece]:
     return [*found, Piece(blank)]
 
 
-def _difference(old: Sequence[Piece], new: Sequence[Piece], whole: int) -> tuple[int, int]:
-    """The stretch of cells in which two lines differ."""
+def _differences(old: Sequence[Piece], new: Sequence[Piece], whole: int) -> list[tuple[int, int]]:
+    """The stretches of cells in which two lines differ."""
     before, after = _cells(old), _cells(new)
     if len(before) != len(after):
-        return 0, whole
-    differs = [at for at, (a, b) in enumerate(zip(before, after, strict=True)) if a != b]
-    return (differs[0], differs[-1] + 1) if differs else (0, whole)
+        return [(0, whole)]
+    found: list[tuple[int, int]] = []
+    for at, (a, b) in enumerate(zip(before, after, strict=True)):
+        if a != b:
+            is_near = found and at - found[-1][1] < NEAR_CELLS
+            first = found.pop()[0] if is_near else at
+            found.append((first, at + 1))
+    return found or [(0, whole)]
 
 
 def _cells(pieces: Sequence[Piece]) -> list[tuple[str, str]]:

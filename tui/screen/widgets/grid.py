@@ -49,15 +49,19 @@ def fit_parts(cell: Cell, cells: int, *, right: bool = False, middle: bool = Fal
 
 def differing(column: Column, wide: int, old: Cell, new: Cell) -> tuple[int, int]:
     """Which cells of a column that is so wide are drawn anew: the first, and how many."""
-    if not (is_part(old) and is_part(new)) or old[1] != new[1]:
-        return 0, wide
     was, is_now = (
-        fit(cell[0], wide, right=column.right, middle=column.middle) for cell in (old, new)
+        fit_parts(cell, wide, right=column.right, middle=column.middle) for cell in (old, new)
     )
-    if width(was) != len(was) or width(is_now) != len(is_now):  # characters of two cells
+    if not all(width(c) == 1 for text, _ in (*was, *is_now) for c in text):
         return 0, wide
-    others = [at for at in range(wide) if was[at] != is_now[at]]
+    pairs = zip(_in_cells(was), _in_cells(is_now), strict=True)
+    others = [at for at, (before, after) in enumerate(pairs) if before != after]
     return (others[0], others[-1] + 1 - others[0]) if others else (0, 0)
+
+
+def _in_cells(parts: Sequence[Part]) -> list[Part]:
+    """Each cell by itself; of a blank no style is seen."""
+    return [(c, "" if c == " " else style) for text, style in parts for c in text]
 
 
 def is_part(cell: Cell) -> TypeGuard[Part]:
@@ -233,10 +237,12 @@ class Grid(ScrollView, Styled, can_focus=True, inherit_bindings=False):
         return [(whole, ""), *(row.get(column.key, ("", "plain")) for column, _ in sized)]
 
     def watch_scroll_y(self, old_value: float, new_value: float) -> None:
-        super().watch_scroll_y(old_value, new_value)
+        """Draw what is another on its line then; Textual would draw all of it."""
+        if self.show_vertical_scrollbar:
+            self.vertical_scrollbar.position = new_value
         if round(old_value) != round(new_value):
             self._tell_seen()
-            self._drawn.clear()
+            self.refresh_cells()
             self._look_for_edges()
 
     def on_resize(self, event: events.Resize) -> None:
