@@ -94,11 +94,12 @@ def scene(clock: FakeClock | None = None) -> Store:
     clock = clock or FakeClock()
     store = store_at(clock)
     minutes = [[0, 0], [9, 9], [9, 8], [9, 5], [9, 1], [9, 0], [9, 9], [9, 9]]
+    results = {"2xx": [ok for _, ok in minutes], "5xx": [ended - ok for ended, ok in minutes]}
     hosts = [
         {"host": "api.stripe.com", "ended": 3_296, "succeeded": 3_290, "p95Ms": 210,
          "byMinute": [[1, 1]] * 8, "inFlight": 3, "queued": 0},
         {"host": "erp.internal:8080", "ended": 63, "succeeded": 41, "p95Ms": 9_000,
-         "byMinute": minutes, "inFlight": 0, "queued": 1_097},
+         "byMinute": minutes, "inFlight": 0, "queued": 1_097, "results": results},
         {"host": "kyc.vendor.eu", "ended": 3, "succeeded": 3, "p95Ms": None,
          "byMinute": [[0, 0]] * 8, "inFlight": 0, "queued": 0},
     ]  # fmt: skip

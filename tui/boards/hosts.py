@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from engine.shown import times
-from tui.boards.cells import MIDDLE, NONE, Cell, Column, Part, Seen
+from tui.boards.cells import MIDDLE, NONE, WIDE, Cell, Column, Part, Seen
 from tui.data.hosts import Host
 from tui.text import fmt
 
@@ -18,6 +18,7 @@ HOSTS = (
     Column("flight", "IN FLIGHT", 9, right=True, from_width=74),
     Column("queued", "QUEUED", 7, right=True),
     Column("waits", "WAITS FOR", 18, flex=2, from_width=MIDDLE, most=48),
+    Column("why", "FAILED WITH", 16, flex=3, from_width=WIDE, most=64),
 )
 REASONS_IN_TOP = 2
 MEANS = {
@@ -65,6 +66,7 @@ def host_cells(host: Host, seen: Seen) -> dict[str, Cell]:
         "flight": flight_cell(host),
         "queued": (fmt.count(host.queued), "alarm" if host.queued else "dim"),
         "waits": waits_cell(host),
+        "why": why_cell(host),
     }  # fmt: skip
 
 
@@ -85,6 +87,12 @@ def waits_cell(host: Host) -> Part:
     if host.breaker_since is not None:
         return told if "breaker" in told else f"breaker open{told and ', '}{told}", "alarm"
     return (told, "backing-off") if told else NONE
+
+
+def why_cell(host: Host) -> Part:
+    """What those of its attempts came to that failed: `5xx 412, connection-refused 3`."""
+    told = ", ".join(f"{name} {fmt.short(count)}" for name, count in host.why)
+    return (told, "plain") if told else NONE
 
 
 def waits_in_words(host: Host, seen: Seen) -> list[str]:

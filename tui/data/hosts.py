@@ -85,6 +85,8 @@ class Host(Struct, frozen=True):
     """Since when its breaker is open: one waiting attempt a second is tried. None: it is not."""
     trend: Trend = Trend()
     """How its attempts ended lately, and in the minutes before."""
+    why: tuple[tuple[str, int], ...] = ()
+    """What those of `ended` that failed came to, the most first."""
 
 
 def standing_still(status: Status) -> dict[str, str]:
@@ -123,6 +125,7 @@ def host_row(row: HostRow, status: Status, stands_still: str | None = None) -> H
         calls_per_s=None if row.calls_per_s is UNSET else row.calls_per_s,
         breaker_since=None if row.breaker_since is UNSET else ms_of(row.breaker_since),
         trend=trend_of(row.results),
+        why=failures(row.results, len(row.by_minute)),
     )
 
 
@@ -135,11 +138,6 @@ def trend_of(results: Mapping[str, Sequence[int]]) -> Trend:
             failed[at] += 0 if name in NO_FAILURES else count
             ended[at] += 0 if name == "suspended" else count
     begun = max(0, minutes - LATELY_MINUTES)
-    why = [
-        (name, count)
-        for name, counts in results.items()
-        if name not in NO_FAILURES and (count := sum(counts[-LATELY_MINUTES:]))
-    ]
     ended_before = sum(ended[:begun])
     return Trend(
         ended=sum(ended[begun:]),
@@ -147,5 +145,15 @@ def trend_of(results: Mapping[str, Sequence[int]]) -> Trend:
         before=sum(failed[:begun]) / ended_before if ended_before >= ENDED_MIN else None,
         by_minute=tuple(f / e if e else None for f, e in zip(failed, ended, strict=True)),
         ended_by_minute=tuple(ended),
-        why=tuple(sorted(why, key=lambda each: (-each[1], each[0]))),
+        why=failures(results, LATELY_MINUTES),
     )
+
+
+def failures(results: Mapping[str, Sequence[int]], minutes: int) -> tuple[tuple[str, int], ...]:
+    """What attempts that failed within so many minutes came to, and how many: the most first."""
+    found = [
+        (name, count)
+        for name, counts in results.items()
+        if minutes and name not in NO_FAILURES and (count := sum(counts[-minutes:]))
+    ]
+    return tuple(sorted(found, key=lambda each: (-each[1], each[0])))

@@ -11,7 +11,14 @@ from engine.wire import status_of
 from tests.tui.on_screen import World, at, line_with, on_screen, showing
 from tests.tui.support import NOW
 from tui.boards.cells import Seen
-from tui.boards.hosts import MEANS, flight_cell, waits_cell, waits_in_short, waits_in_words
+from tui.boards.hosts import (
+    MEANS,
+    flight_cell,
+    waits_cell,
+    waits_in_short,
+    waits_in_words,
+    why_cell,
+)
 from tui.data.hosts import Host, hosts_of
 
 LIMITS = {
@@ -49,6 +56,25 @@ def test_in_flight_of_how_many(more: dict[str, Any], told: tuple[str, str]) -> N
     """Where a limit is set for the host, or the engine's is waited for."""
     assert flight_cell(host(**more)) == told
     assert len(told[0]) <= 9
+
+
+def test_what_its_attempts_failed_with() -> None:
+    """Of the minutes that the other figures are of, the most first; an engine of before does not
+    tell."""
+    results = {"2xx": [0, 3, 3], "5xx": [9, 0, 2], "connection-refused": [0, 1_100, 0]}
+    told = host(byMinute=[[1_103, 3], [5, 3]], results=results)
+    assert why_cell(told) == ("connection-refused 1.1k, 5xx 2", "plain")
+    assert why_cell(host(byMinute=[[5, 3]])) == ("—", "dim")
+
+
+@on_screen(size=(220, 60))
+async def test_a_wide_board_says_why_attempts_failed(world: World) -> None:
+    """Where there was nothing: at 80 columns other figures have the room."""
+    results = {"2xx": [3], "5xx": [2]}
+    world.live(hosts=[row(byMinute=[[5, 3]], ended=5, succeeded=3, results=results)])
+    lines = await world.press("4")
+    line_with(lines, "FAILED WITH")
+    assert line_with(lines, "app:9000").rstrip().endswith("5xx 2")
 
 
 @pytest.mark.parametrize(
@@ -132,6 +158,6 @@ async def test_the_board_says_what_waits_and_why(world: World) -> None:
     waits = {"queued": 3, "waitsFor": {"rate": 3}, "callsPerS": 2, "inFlight": 1, "inFlightMax": 4}
     world.live(hosts=[row(**waits), row(host="b")], limits=LIMITS)
     lines = await world.press("4")
-    assert line_with(lines, "▌app:9000").split()[-3:] == ["1/4", "3", "rate"]
+    assert line_with(lines, "▌app:9000").split()[-4:] == ["1/4", "3", "rate", "—"]
     assert "2 hosts · 3 wait for rate (calls_per_s 2)" in line_with(lines, "2 hosts")
     assert "rate" not in line_with(await world.press("j"), "2 hosts")

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from tui.data.hosts import ENDED_MIN, LATELY_MINUTES, WORSE_MIN, Trend, trend_of
+from tui.data.hosts import ENDED_MIN, LATELY_MINUTES, WORSE_MIN, Trend, failures, trend_of
 
 MINUTES = 11
 
@@ -91,6 +91,15 @@ def test_what_is_told_of_it() -> None:
     assert trend.why == (("5xx", 3), ("attempt-timeout", 3))
     assert (trend.ended, trend.failed) == (8, 6)
     assert trend.before == pytest.approx(11 / 13)
+
+
+def test_what_failed_within_so_many_minutes() -> None:
+    """The minute that runs is one of them; of none nothing is told."""
+    results = {"2xx": [9, 9, 9], "suspended": [9, 9, 9], "5xx": [4, 0, 1], "4xx": [0, 2, 0]}
+    assert failures(results, 3) == (("5xx", 5), ("4xx", 2))
+    assert failures(results, 2) == (("4xx", 2), ("5xx", 1))
+    assert failures(results, 1) == (("5xx", 1),)
+    assert failures(results, 0) == failures({}, 3) == ()
 
 
 @pytest.mark.parametrize("results", [{}, {"2xx": ()}, {"5xx": (1,)}, {"2xx": (1,), "5xx": (1, 2)}])
