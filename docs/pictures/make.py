@@ -42,6 +42,7 @@ class Picture(NamedTuple):
 
 
 PICTURES = (
+    Picture("home", (100, 24), "home"),
     Picture("runs", (100, 30), "runs"),
     Picture("run", (140, 40), "runs", ("open", "n")),
     Picture("retries", (100, 16), "retries"),

@@ -303,6 +303,19 @@ def hosts_at(at_s: float) -> list[tuple[str, int, int, int, tuple[tuple[int, int
     ]  # fmt: skip
 
 
+FAILS_BY = {"erp.example:8443": "tls-failed", "kyc.vendor.example": "attempt-timeout"}
+"""What attempts at a host come to that fail; of the others they are answered 5xx."""
+
+
+def results_of(host: str, by_minute: tuple[tuple[int, int], ...]) -> dict[str, tuple[int, ...]]:
+    """What attempts at a host came to, by minute."""
+    found = {
+        "2xx": tuple(succeeded for _, succeeded in by_minute),
+        FAILS_BY.get(host, "5xx"): tuple(ended - succeeded for ended, succeeded in by_minute),
+    }
+    return {name: counts for name, counts in found.items() if any(counts)}
+
+
 def _by_minute(ended: int, ninths: str) -> tuple[tuple[int, int], ...]:
     """So many each minute; how many of them went well, in ninths."""
     return tuple((ended, ended * int(each) // 9) for each in ninths)

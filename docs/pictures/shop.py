@@ -28,6 +28,7 @@ from docs.pictures.plans import (
     PlannedRun,
     Try,
     hosts_at,
+    results_of,
 )
 from engine.core.text.times import rfc3339
 from engine.wire import (
@@ -300,6 +301,9 @@ def reads(runs: list[Run], at_s: float) -> Iterator[Input]:
     known = [run for run in runs if run.at_s <= at_s]
     rows = [run.row(at_s) for run in sorted(known, key=lambda run: -run.at_s)]
     yield RunsRead("runs", Edge.HEAD, RunPage(tuple(rows), len(rows), False, None))
+    running = [run.row(at_s) for run in sorted(known, key=lambda run: run.at_s)
+               if run.state(at_s) == "running"]  # fmt: skip
+    yield RunsRead("home", Edge.HEAD, RunPage(tuple(running), len(running), False, None))
     waiting = [(step.due_at(at_s) or "", step) for run in known for step in run.known(at_s)]
     due = sorted((each for each in waiting if each[0]), key=lambda each: each[0])
     yield RetriesRead("retries", RetryPage(tuple(
@@ -348,8 +352,11 @@ def status(runs: list[Run], at_s: float) -> StatusRead:
             for begin, end in edges
         ],
         "lateCount": 0,
-        "rates": {"finishedPerS": 4.2},
-        "hosts": [HostRow(*figures) for figures in hosts_at(at_s)],
+        "rates": {"runsPerS": 4.3, "finishedPerS": 4.2, "attemptsPerS": 20.3},
+        "hosts": [
+            HostRow(*figures, results=results_of(figures[0], figures[4]))
+            for figures in hosts_at(at_s)
+        ],
     }
     return StatusRead(status_of(members), at_s - TRIP_S / 2, at_s + TRIP_S / 2)
 

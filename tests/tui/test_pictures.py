@@ -57,3 +57,10 @@ def test_a_picture_stands_alone(name: str) -> None:
     assert set(re.findall(r"url\((?!#)[^)]*\)|@import|<!--|href", svg)) == set()
     hosts = set(re.findall(r"https?://([\w.-]+)", svg)) - {"www.w3.org"}
     assert [host for host in hosts if not host.endswith(".example")] == []
+
+
+def test_the_picture_of_home_has_a_row_of_each_kind() -> None:
+    """But of what is held: in the shop nothing is."""
+    svg = (make.HERE / "home.svg").read_text()
+    kinds = ("STUCK", "HOSTS", "DUE", "RUNNING", "TRIES")
+    assert [kind for kind in kinds if f">{kind}" not in svg] == []

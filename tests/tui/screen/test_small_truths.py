@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import pytest
 from click.testing import CliRunner
+from msgspec import to_builtins
 
 import tui.command as command
 from engine.core.text.times import rfc3339
@@ -62,6 +63,28 @@ async def test_a_key_that_is_for_another_board_says_which(world: World) -> None:
     await world.lists(run_row(1))
     line_with(await world.press("E"), "Re-run from here: that is for the steps of a run, not for")
     line_with(await world.press("2", "D"), "Dismiss: that is for Runs, Stuck and the steps of a")
+
+
+@on_screen()
+async def test_a_failed_run_runs_again_from_its_root(world: World) -> None:
+    """It is asked which steps that are; of a run that goes on it is said why not."""
+    run = run_row(1, "failed")
+    root, charge = step_row(run.id, None, "failed"), step_row(run.id, "charge", "failed")
+    world.runs(run)
+    world.tree(run, root, charge)
+    plan = {"action": "rerun", "dryRun": True, "run": to_builtins(run), "step": None}
+    world.answers["/actions"] = (202, plan | {"changed": [root.id, charge.id]})
+    lines = await world.open_first("E")
+    line_with(lines, "Re-run from here?")
+    line_with(lines, "runs again: order, charge")
+    world.clock.pass_s(1)
+    await world.press("escape")
+    run = run_row(1)
+    world.runs(run)
+    world.tree(run, step_row(run.id, None, "running"))
+    await world.shown()
+    line_with(await world.press("E"), "Re-run from here: it is running")
+    assert len(world.posts) == 1
 
 
 @pytest.mark.parametrize(
