@@ -130,6 +130,14 @@ class Pending:
         pending = self._runs.get(run_id) or self._writing.get(run_id)
         return None if pending is None else pending.run
 
+    def firsts(self) -> dict[str, int]:
+        """The first event that the tables do not know, of each run of which they lack one."""
+        found: dict[str, int] = {}
+        for behind in (self._runs, self._writing, self._withheld):
+            for run_id, pending in behind.items():
+                found[run_id] = min(pending.first, found.get(run_id, pending.first))
+        return found
+
     def run_counts(self) -> dict[str, int]:
         """How all that the tables do not know yet moves the counts of runs by state."""
         moved: dict[str, int] = {}

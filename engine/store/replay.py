@@ -2,16 +2,20 @@
 
 Only the end of the journal is read, from where the tables are complete. A run's own
 row says how far it got (`run.seq`), so an event is never folded twice.
+
+A server that others take over may lose rows amid a life, and no event: then the same is done for
+those alone (`fold_again`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 from typing import Literal, Protocol
 
 from engine.core.errors import what_was_wrong
 from engine.core.model import Run, StepState, run_of
-from engine.ports.store import Stopped
+from engine.ports.store import Stopped, StoreStopped
 from engine.store.commit import Commit
 from engine.store.folding import fold, new_run
 from engine.store.journal import BodyLine, Entry, EventLine, unpack
@@ -48,16 +52,7 @@ def replay(kept: Kept) -> None:
     others go on.
     """
     found = _Folded(kept)
-    seq = kept.caught_up
-    for first, packed in kept.journal():
-        events, bodies = unpack(packed)
-        by_run: dict[str, list[BodyLine]] = {}
-        for body in bodies:
-            by_run.setdefault(run_of(body.step_id), []).append(body)
-        for seq, line in enumerate(events, first):
-            if seq > kept.caught_up:
-                found.fold(seq, line, first, by_run.get(line.run_id, []))
-    stops = _Stops(seq)
+    stops = _Stops(found.read())
     for run_id, (error, behind, at) in found.broken.items():
         stops.add(run_id, error, behind, at)
     commit = stops.commit(kept, found.pending.take(0.0, at_most=None))
@@ -69,6 +64,26 @@ def replay(kept: Kept) -> None:
             lacks = it.first if it.lacking else None
             stops.add(it.run.id, what_was_wrong(it.error), lacks, found.latest)
     stops.commit(kept, [])
+
+
+def fold_again(kept: Kept, until: Mapping[str, int], last: int) -> None:
+    """Have tables that lost rows, amid a life, know again what they knew: all up to event `last`,
+    but of these runs only what is before these events. The rest their owner has still to write.
+
+    Raises StoreStopped where the rows of a run cannot be made: a start tells what is wrong with it.
+    """
+    found = _Folded(kept, until)
+    found.read(last)
+    caught_up = min([last, *(first - 1 for first in until.values())])
+    rows = found.pending.take(0.0, at_most=None)
+    commit = Commit([], rows, owner=kept.owner, epoch=kept.epoch, caught_up=caught_up)
+    if not found.broken:
+        kept.write(commit)
+    if cannot := [*found.broken, *(it.run.id for it in commit.unwritable)]:
+        raise StoreStopped(
+            f"The database has lost rows of run {cannot[0]}, and they cannot be made again of the"
+            " journal. The next start stops that run alone, and says why."
+        )
 
 
 class _Stops:
@@ -106,15 +121,32 @@ class _Stops:
 class _Folded:
     """Runs as their events make them."""
 
-    def __init__(self, kept: Kept) -> None:
+    def __init__(self, kept: Kept, until: Mapping[str, int] = MappingProxyType({})) -> None:
+        """`until`: of these runs only what is before these events."""
         self.pending = Pending()
-        self._kept = kept
+        self._kept, self._until = kept, until
         self._runs: dict[str, tuple[Run, int] | None] = {}
         """Each with the last event that its row knew; None: a bug stopped it."""
         self.broken: dict[str, tuple[str, int, int]] = {}
         """Runs that a bug stops here: what was wrong, the first event that the rows lack, when."""
         self.latest = 0
         """When the last event was."""
+
+    def read(self, last: int | None = None) -> int:
+        """Fold what the journal has behind what the tables know, up to this event; returns which
+        was the last."""
+        caught_up = seq = self._kept.caught_up
+        for first, packed in self._kept.journal():
+            if last is not None and first > last:
+                break
+            events, bodies = unpack(packed)
+            by_run: dict[str, list[BodyLine]] = {}
+            for body in bodies:
+                by_run.setdefault(run_of(body.step_id), []).append(body)
+            for seq, line in enumerate(events, first):
+                if seq > caught_up and seq < self._until.get(line.run_id, seq + 1):
+                    self.fold(seq, line, first, by_run.get(line.run_id, []))
+        return seq
 
     def fold(self, seq: int, line: EventLine, entry: int, bodies: list[BodyLine]) -> None:
         """Fold one event, if the run's row does not know it yet."""

@@ -106,6 +106,9 @@ class Seat:
         self._taking = trio.Lock()
         self._stopped = trio.Event()
         self._why: StoreStopped | None = None
+        self.rows_again: Callable[[Fence, End], Awaitable[None]] | None = None
+        """Has tables that went back know what they knew at this end, and how many follows they have
+        had. None: the engine ends for it."""
 
     async def open(
         self,
@@ -236,7 +239,10 @@ class Seat:
                     f"The database was taken by another engine ({seen.owner}), which goes on with"
                     " what there is. What was not recorded had not been acknowledged to anybody."
                 )
-            self._explain(await self._take(seen))
+            found = await self._take(seen)
+            self._explain(found)
+            if found.follows != self._end.follows and self.rows_again is not None:
+                await self.rows_again(self._fence, self._end)
 
     async def _take(self, seen: Fence) -> End:
         """Take the database; returns how far it has come. From then on nothing of before comes."""
@@ -261,7 +267,7 @@ class Seat:
         is_one_more = found.follows == self._end.follows + 1
         if is_one_more and commit is not None and commit is self._appended:
             self._have_followed(commit, found.follows)
-        if found.follows != self._end.follows:
+        if found.follows != self._end.follows and self.rows_again is None:
             raise StoreStopped(
                 "The database has lost rows that it had, but no event: it was started anew. The"
                 " next start makes them of the journal."

@@ -420,6 +420,10 @@ class Writer:
             batch.stall(self.is_away)
         self._tell_rows_moved()
 
+    def firsts_behind(self) -> dict[str, int]:
+        """The first event that the tables do not know, of each run of which they lack one."""
+        return self._pending.firsts()
+
     def run_behind(self, run_id: str) -> Run | None:
         """A run that the tables know less of than was written, as it is; None: they know all."""
         return self._pending.run(run_id)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zlib
+from contextlib import closing
 from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,8 +14,11 @@ import trio
 from engine.core.events import AttemptEnded, Count, LateEnd, Started
 from engine.core.machine import Change
 from engine.core.model import StepState
-from engine.ports.store import Body, Stopped, StoreError, Write
+from engine.ports.store import Body, Stopped, StoreError, StoreStopped, Write
 from engine.store.journal import ENTRY_EVENTS_MAX
+from engine.store.replay import fold_again
+from engine.store.sqlite.sink import SqliteKept
+from engine.store.sqlite.store import prepare
 from tests.store.support import (
     answered,
     change_file,
@@ -55,6 +59,36 @@ async def test_a_crash_loses_no_row(tmp_path: Path) -> None:
         assert isinstance(answer, Body)
         assert answer.data == b'"done"'
     assert contents(tmp_path / "crashed.db") == contents(tmp_path / "well.db")
+
+
+async def test_rows_that_were_lost_are_made_up_to_an_event(path: Path) -> None:
+    """Others are recorded meanwhile; and of a run whose rows are still to come only what is before
+    them is made."""
+    async with crashing(path) as store:
+        run, write = new_run("a")
+        for each in (write, started(run, 1), new_run("b")[1], answered(run, 2), new_run("c")[1]):
+            await store.write(each).wait()
+        assert (rows(path, "SELECT * FROM run"), store.last_seq) == ([], 9)
+    with closing(prepare(path, "OFF")) as db:
+        fold_again(SqliteKept(db), {"Ra": 3}, 5)
+    assert rows(path, "SELECT id, seq FROM run ORDER BY 1") == [("Ra", 2), ("Rb", 5)]
+    assert rows(path, "SELECT caught_up FROM engine") == [(2,)]
+    assert rows(path, "SELECT state, runs FROM tally") == [("running", 2)]
+    async with store_at(path) as store:
+        assert store.writer.run_counts == {StepState.COMPLETED: 1, StepState.RUNNING: 2}
+
+
+async def test_rows_that_cannot_be_made_again_end_the_engine(path: Path) -> None:
+    """A start stops that run alone, and says why."""
+    async with crashing(path) as store:
+        run, write = new_run("a")
+        await store.write(write).wait()
+        await store.write(started(run, 1)).wait()
+    (packed,) = rows(path, "SELECT packed FROM journal WHERE seq = 3")[0]
+    plain = zlib.decompress(packed).replace(b'"number":1', b'"number":7')
+    change_file(path, f"UPDATE journal SET packed = x'{zlib.compress(plain).hex()}' WHERE seq = 3")
+    with closing(prepare(path, "OFF")) as db, pytest.raises(StoreStopped, match="rows of run Ra"):
+        fold_again(SqliteKept(db), {}, 3)
 
 
 async def test_a_write_of_many_events_lies_in_several_entries(path: Path) -> None:

@@ -85,10 +85,11 @@ class Server:
         async with self._row(seen):
             await self._last(partial(_take, fence=fence))
 
-    def fold(self, fence: Fence, commit: Commit) -> None:
-        """What a start writes of what the journal says and the tables lack, with no wait."""
+    def fold(self, fence: Fence, commit: Commit, follows: int | None = None) -> None:
+        """What the journal says and the tables lack, at a start or where rows were lost, with no
+        wait. Then the tables count as having had so many follows."""
         self._check(fence)
-        self._show(partial(_fold, commit=commit))
+        self._show(partial(_fold, commit=commit, follows=follows))
 
     def read(self, fence: Fence, follows: int, work: Callable[[sqlite3.Connection], T]) -> T:
         """What `work` finds, where the fence holds and the tables have had so many follows."""
@@ -194,8 +195,9 @@ def _follow(server: Server, commit: Commit) -> None:
     server.follows += 1
 
 
-def _fold(server: Server, commit: Commit) -> None:
+def _fold(server: Server, commit: Commit, follows: int | None) -> None:
     write(server.db, commit)
+    server.follows = server.follows if follows is None else follows
 
 
 def _take(server: Server, fence: Fence) -> None:

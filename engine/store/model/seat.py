@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import TypeVar
 
 from engine.ports.store import Look
 from engine.store.commit import Commit
 from engine.store.model.database import ModelDatabase, Server
-from engine.store.replay import replay
-from engine.store.seat import Fence, Seat
+from engine.store.replay import fold_again, replay
+from engine.store.seat import End, Fence, Seat
 from engine.store.sqlite.sink import SqliteKept
 from engine.store.tables.reading import who_has
 from engine.store.tables.reads import Queries
@@ -32,6 +32,13 @@ class ModelSeat(Seat):
         """Have the tables know what the journal says."""
         replay(_Kept(self._model.primary, fence))
 
+    async def fold_again(
+        self, behind: Callable[[], Mapping[str, int]], fence: Fence, end: End
+    ) -> None:
+        """Have tables that lost rows know what they knew."""
+        kept = _Kept(self._model.primary, fence, end.follows)
+        fold_again(kept, behind(), end.seq)
+
     async def ask(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """What `work` finds in tables that have all that is known here to be in them."""
         return await self.read(lambda fence, follows: self._model.read(fence, follows, work))
@@ -40,13 +47,13 @@ class ModelSeat(Seat):
 class _Kept(SqliteKept):
     """What a replay needs of the database."""
 
-    def __init__(self, server: Server, fence: Fence) -> None:
+    def __init__(self, server: Server, fence: Fence, follows: int | None = None) -> None:
         super().__init__(server.db)
-        self._server, self._fence = server, fence
+        self._server, self._fence, self._follows = server, fence, follows
 
     def write(self, commit: Commit) -> None:
         """Commit."""
-        self._server.fold(self._fence, commit)
+        self._server.fold(self._fence, commit, self._follows)
 
 
 class SeatQueries(Queries):

@@ -6,6 +6,7 @@ import secrets
 import sqlite3
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 
 import trio
@@ -93,6 +94,7 @@ async def open_model(
         run_counts=await seat.ask(run_counts),
         on_failure=on_failure,
     )
+    seat.rows_again = partial(seat.fold_again, writer.firsts_behind)
     queries = SeatQueries(seat)
     store = ModelStore(writer, queries, queries, availability, known, Tail())
     try:

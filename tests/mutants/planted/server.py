@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from engine.store.model.database import Server
+from engine.store.model.seat import ModelSeat
+from engine.store.replay import _Folded
 from engine.store.seat import Seat
 from engine.store.tables.views.views import TableViews
 from engine.store.writer import Writer
@@ -50,9 +52,16 @@ def goes_on_with_lost_history(bug: Planting) -> None:
 
 
 @plant("rows that a server has lost are not missed", by=(PROPERTY,),
-       test=f"{DOUBT}lost_rows_are_made_of_the_journal")  # fmt: skip
+       test=f"{DOUBT}lost_rows_are_made_again")  # fmt: skip
 def lost_rows_are_not_missed(bug: Planting) -> None:
-    bug.rewrite(Seat._explain, "if found.follows != self._end.follows:", "if False:")
+    bug.rewrite(ModelSeat.fold_again, "fold_again(kept, behind(), end.seq)",
+                "self._model.primary.follows = end.follows")  # fmt: skip
+
+
+@plant("rows that are still to be written are made of the journal, too", by=(PROPERTY,),
+       test=f"{DOUBT}lost_rows_are_made_again")  # fmt: skip
+def rows_to_come_are_made_again(bug: Planting) -> None:
+    bug.rewrite(_Folded.read, "seq < self._until.get(line.run_id, seq + 1)", "True")
 
 
 @plant("rows are written over those of after", by=(PROPERTY,),
