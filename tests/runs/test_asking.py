@@ -75,7 +75,7 @@ class Slow:
     async def refused(self, takes_s: float = SLOW_S, **options: Any) -> Refused:
         """How a post is refused whose answer takes so long."""
         self.takes_s.append(takes_s)
-        with pytest.raises(Refused) as caught:
+        with trio.fail_after(100), pytest.raises(Refused) as caught:
             await self.it.post(**options)
         return caught.value
 
