@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -37,9 +38,13 @@ def pytest_collection_finish() -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
-    """Who names tests or files has them in this process: at once, and what they print is seen."""
+    """Who names tests or files has them in this process: at once, and what they print is seen.
+
+    Else there is half as many again as there are cores: what starts an engine, an application or a
+    browser waits for them, a quarter of the cores' time.
+    """
     named = all("::" in argument or argument.endswith(".py") for argument in config.args)
-    return 0 if named else None
+    return 0 if named else (os.cpu_count() or 1) * 3 // 2
 
 
 @pytest.hookimpl(optionalhook=True)
