@@ -205,6 +205,7 @@ class Loader:
                 receipt = store.write(self.write(number))
                 if number % BATCH_RUNS == BATCH_RUNS - 1:
                     await receipt.wait()
+                    await store.writer.wait_rows()  # they would gather in memory
                     if time.time() - said > 10:
                         said = time.time()
                         speed = (number + 1) / (said - self.began)

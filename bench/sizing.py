@@ -1,16 +1,16 @@
 """What an engine takes of a machine: `just sizing --gb 10` measures and writes docs/how-to/sizing.md.
 
-A file of so many gigabytes of runs that completed 40 days ago (`loader.py`: createUser, four steps
-each), an engine of its own on it, and an application that answers at once, all on this machine. Then:
+A file of so many gigabytes of runs that completed 40 days ago (`loader.py`, `grow.py`: createUser,
+four steps each), an engine of its own on it, and an application that answers at once, all on this machine. Then:
 how long it takes to be ready, runs each second, memory, a copy while it runs, `atomic verify` and
 `atomic restore` of the copy, the copy taken back to the oldest schema and migrated from there, and
 how fast old runs go from the file while nobody else asks for anything. Load generator and application
 share the machine's cores. Times are of a disk as it is here.
 
 What is measured beside other work misleads, so that is printed, and the page is left as it is
-(`--busy`: written all the same). 0.3 GB take some six minutes. Half of a large file's time is the
-making of it, which needs no quiet machine: `loader.py FILE --kind finished --runs N --days-ago 40`
-makes one before, and `--file FILE` measures with it and uses it up.
+(`--busy`: written all the same). The making of a large file, a minute for each gigabyte, needs no
+quiet machine: `loader.py FILE --kind finished --runs 10000 --days-ago 40` and `grow.py FILE --gb 10`
+make one before, and `--file FILE` measures with it and uses it up.
 """
 
 from __future__ import annotations
@@ -44,7 +44,8 @@ from tests.store.older import TO_M001  # noqa: E402
 
 PAGE = ROOT / "docs" / "how-to" / "sizing.md"
 BEGIN, END = "<!-- begin: written by `just sizing` -->", "<!-- end: written by `just sizing` -->"
-PROBE_RUNS = 2_000
+MADE_RUNS = 10_000
+"""The file's first; the others are copies of them (grow.py)."""
 WAITING_RUNS = 5_000
 OPEN_RUNS = 1_000
 CALLERS = 16
@@ -139,8 +140,9 @@ async def copy_s(engine: Engine, copy: Path) -> float:
 
 def made(file: Path, gb: float) -> None:
     """Make a file of this size."""
-    probe = load(file.parent / "probe.db", "finished", PROBE_RUNS)
-    load(file, "finished", max(PROBE_RUNS, round(gb * 1e9 / probe["file_bytes"] * PROBE_RUNS)))
+    load(file, "finished", MADE_RUNS)
+    subprocess.run([sys.executable, HERE / "grow.py", file, "--gb", str(gb)],
+                   stdout=subprocess.DEVNULL, check=True)  # fmt: skip
 
 
 async def measure(directory: Path, file: Path, for_s: float) -> dict[str, float]:

@@ -1,0 +1,162 @@
+"""grow.py FILE --gb G: makes a file of the engine's larger, by copies of all the runs that it has.
+
+Each copy has run ids of its own, later ones, and a client of its own, so that its keys may be the same;
+times, payloads and answers are. What it is made of are runs that `loader.py` made and that have ended;
+`atomic verify` finds nothing wrong with what comes of it. A run takes a tenth of the time that
+`loader.py` takes for one. No engine may have the file open. The file is written without syncs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import sqlite3
+import sys
+import time
+import zlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from engine.process.clock import Ids  # noqa: E402
+
+TABLES = {
+    "run": ("id",), "step": ("id", "parent_id"), "attempt": ("step_id",), "outcome": ("step_id",),
+}  # fmt: skip
+"""Each with its columns that begin with the id of a run."""
+PLACES = ("seq", "payload_in", "answer_in")
+"""Columns that name events."""
+ID_CHARACTERS = 26
+CLIENT = "bench"
+LEVEL = 1
+
+
+class After:
+    """The clock that ids are made by: a millisecond later each time."""
+
+    def __init__(self, now: int) -> None:
+        self.now = now
+
+    def steady_ms(self) -> int:
+        """Milliseconds since the epoch."""
+        self.now += 1
+        return self.now
+
+    def token_bytes(self, count: int) -> bytes:
+        """Chance."""
+        return random.randbytes(count)
+
+
+class Original:
+    """What is in a file, to be written again."""
+
+    def __init__(self, db: sqlite3.Connection) -> None:
+        self.journal = db.execute(
+            "SELECT seq, events, at, size, packed, large FROM journal ORDER BY seq"
+        ).fetchall()
+        self.events = sum(row[1] for row in self.journal)
+        self.heads = [_split(row[4]) for row in self.journal]
+        self.ids = [row[0] for row in db.execute("SELECT id FROM run ORDER BY id")]
+        self.rows = {name: self._rows(db, name) for name in TABLES}
+        self.tally = db.execute("SELECT state, runs FROM tally").fetchall()
+
+    @staticmethod
+    def _rows(db: sqlite3.Connection, name: str) -> tuple[list[str], list[tuple[Any, ...]]]:
+        # not pragma_table_xinfo's: what is made of other columns cannot be written
+        columns = [row[1] for row in db.execute(f"PRAGMA table_info({name})")]
+        text = ", ".join(columns)
+        return columns, db.execute(f"SELECT {text} FROM {name} ORDER BY 1").fetchall()
+
+
+def _split(packed: bytes) -> tuple[bytes, bytes, list[str]]:
+    """The head of an entry, its bodies, and the runs that it names."""
+    digits, _, rest = zlib.decompress(packed).partition(b"\n")
+    head, bodies = rest[: int(digits)], rest[int(digits) :]
+    named = {text[:ID_CHARACTERS].decode() for text in head.split(b'[["')[1].split(b'],["')}
+    return head, bodies, sorted(named)
+
+
+def copied(original: Original, new: dict[str, str], client: str, by: int) -> Iterator[tuple[Any, ...]]:
+    """The journal's entries once more, `by` events later."""
+    was, now = f'"client":"{CLIENT}"'.encode(), f'"client":"{client}"'.encode()
+    for (seq, events, at, *_, large), (head, bodies, named) in zip(
+        original.journal, original.heads, strict=True
+    ):
+        for run_id in named:
+            head = head.replace(run_id.encode(), new[run_id].encode())
+        head = head.replace(was, now)
+        plain = b"%d\n%b%b" % (len(head), head, bodies)
+        yield seq + by, events, at, len(plain), zlib.compress(plain, LEVEL), large
+
+
+def moved(
+    columns: list[str], ids: tuple[str, ...], new: dict[str, str], client: str, by: int
+) -> Callable[[tuple[Any, ...]], list[Any]]:
+    """What makes a row of a table one of the copy."""
+    of_runs = [columns.index(name) for name in ids]
+    places = [columns.index(name) for name in PLACES if name in columns]
+    client_at = columns.index("client") if "client" in columns else None
+
+    def move(row: tuple[Any, ...]) -> list[Any]:
+        made = list(row)
+        for at in of_runs:
+            if made[at] is not None:
+                made[at] = new[made[at][:ID_CHARACTERS]] + made[at][ID_CHARACTERS:]
+        for at in places:
+            if made[at] is not None:
+                made[at] += by
+        if client_at is not None:
+            made[client_at] = client
+        return made
+
+    return move
+
+
+def grow(path: Path, size: float) -> int:
+    """Copies it until it is so large; returns how many runs it has."""
+    db = sqlite3.connect(path, isolation_level=None)
+    db.execute("PRAGMA synchronous=OFF")
+    db.execute("PRAGMA cache_size=-1000000")
+    original = Original(db)
+    (last,) = db.execute("SELECT max(id) FROM run").fetchone()
+    clock = After(int(time.time() * 1000) - 40 * 86_400_000)
+    ids, made = Ids(clock), 0
+    while path.stat().st_size < size:
+        made += 1
+        new = {run_id: ids.run_id() for run_id in original.ids}
+        assert min(new.values()) > last, "the copies' ids must come behind"
+        by, client = made * original.events, f"{CLIENT}{made}"
+        db.execute("BEGIN IMMEDIATE")
+        db.executemany(
+            "INSERT INTO journal (seq, events, at, size, packed, large) VALUES (?, ?, ?, ?, ?, ?)",
+            copied(original, new, client, by),
+        )
+        for name, (columns, rows) in original.rows.items():
+            move = moved(columns, TABLES[name], new, client, by)
+            marks = ", ".join("?" * len(columns))
+            text = f"INSERT INTO {name} ({', '.join(columns)}) VALUES ({marks})"
+            db.executemany(text, map(move, rows))
+        db.executemany(
+            "UPDATE tally SET runs = runs + ?2 WHERE state = ?1", original.tally
+        )
+        db.execute("UPDATE engine SET caught_up = ?", (by + original.events,))
+        db.execute("COMMIT")
+        db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        print(f"  {path.stat().st_size / 1e9:.2f} GB", file=sys.stderr, flush=True)
+    db.close()
+    return (made + 1) * len(original.ids)
+
+
+def main() -> None:
+    """Grow it, and say how many runs it has."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("file", type=Path)
+    parser.add_argument("--gb", type=float, required=True)
+    options = parser.parse_args()
+    print(f"{grow(options.file, options.gb * 1e9):,} runs")
+
+
+if __name__ == "__main__":
+    main()
