@@ -10,10 +10,14 @@ TEST = "tests/runs/test_asking.py::test_"
 
 
 @plant("each asks for itself who has a key, and a run comes and goes behind an answer",
-       by=(SIMULATION, PROPERTY), rules=("R1", "R2", "effects"),
+       by=(SIMULATION, PROPERTY), rules=("R2", "effects", "engine"),
        test=f"{TEST}no_run_comes_and_goes_behind_an_answer")  # fmt: skip
 def everybody_asks(bug: Planting) -> None:
-    bug.rewrite(Memory.find, "if (asking := self._asking.get(identity)) is None:", "if True:")
+    bug.rewrite(Memory.find,
+                "if (asking := self._asking.get(identity)) is None:\n"
+                "            return await self._ask(identity, found)\n"
+                "        await asking",
+                "if True:\n            return await found.ask()\n        await asking")  # fmt: skip
 
 
 @plant("nobody gives up on a store that does not answer", by=(PROPERTY,),
