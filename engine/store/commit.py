@@ -13,7 +13,7 @@ from engine.ports.registry import Registered
 from engine.store import rows
 from engine.store.expiry import Expiry
 from engine.store.jobs import JobWrite
-from engine.store.journal import Entry
+from engine.store.journal import Entry, JournalRow
 from engine.store.pending import RunRows
 from engine.store.stops import Stop
 
@@ -149,6 +149,7 @@ class Commit:
         self.owner, self.epoch = owner, epoch
         self.rows = RowsToWrite(pending, owner, epoch)
         self._caught_up = caught_up
+        self._packed: list[JournalRow] | None = None
         self.moved: dict[str, int] = {}
         """How stops and expiries move the counts of runs by state, once written."""
         self.tally: dict[str, int] | None = None
@@ -156,6 +157,12 @@ class Commit:
         them with this in them, and without its rows."""
         self.body_bytes = sum(each.bytes for each in entries)
         self.events = sum(len(each.events) for each in entries)
+
+    def packed(self) -> list[JournalRow]:
+        """Its entries as rows of the journal. In any thread; made once, and not for each try."""
+        if self._packed is None:
+            self._packed = [entry.row() for entry in self.entries]
+        return self._packed
 
     @property
     def has_record(self) -> bool:

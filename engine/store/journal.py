@@ -37,6 +37,8 @@ ENTRY_EVENTS_MAX = 64
 LEVEL = 1
 """The fastest: events of one batch repeat each other, and any level finds that."""
 JOURNAL_COLUMNS = ("seq", "events", "at", "size", "packed", "large")
+JournalRow = tuple[int, int, int, int, bytes, bytes | None]
+"""As JOURNAL_COLUMNS."""
 
 
 class EventLine(Struct, frozen=True, array_like=True, gc=False):
@@ -126,7 +128,7 @@ class Entry:
         """The next write begins another entry."""
         return self.bytes > ENTRY_BYTES_MAX or len(self.events) >= ENTRY_EVENTS_MAX
 
-    def row(self) -> tuple[int, int, int, int, bytes, bytes | None]:
+    def row(self) -> JournalRow:
         """As JOURNAL_COLUMNS. Changes nothing; may be called in another thread."""
         small: list[bytes] = []
         large: list[bytes] = []

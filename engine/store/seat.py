@@ -277,5 +277,5 @@ class Seat:
 def _end_of(commit: Commit) -> tuple[int, int, bytes]:
     """The first and the last event of the last entry of a commit that has some, and the entry as
     it is kept."""
-    seq, events, _, _, packed, _ = commit.entries[-1].row()
+    seq, events, _, _, packed, _ = commit.packed()[-1]
     return seq, seq + events - 1, packed

@@ -199,7 +199,7 @@ def _write(
         commit.moved = {}  # it may be tried again
     db.execute("BEGIN IMMEDIATE")
     if record:
-        JOURNAL.insert(db, [entry.row() for entry in commit.entries])
+        JOURNAL.insert(db, commit.packed())
     if rows:
         (write_apart if apart else write_together)(db, commit.rows)
         db.execute(SQL_CAUGHT_UP, (commit.caught_up,))

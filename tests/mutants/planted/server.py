@@ -1,9 +1,12 @@
-"""Bugs in how a store keeps its word on a server that many share (`engine/store/seat.py`)."""
+"""Bugs in how a store keeps its word on a server that many share (`engine/store/seat.py`), and in
+what PostgreSQL is asked."""
 
 from __future__ import annotations
 
 from engine.store.model.database import Server
 from engine.store.model.seat import ModelSeat
+from engine.store.postgres import database, follow
+from engine.store.postgres.wire import Link
 from engine.store.replay import _Folded
 from engine.store.seat import Seat
 from engine.store.tables.views.views import TableViews
@@ -11,6 +14,7 @@ from engine.store.writer import Writer
 from tests.mutants.catalog import PROPERTY, Planting, plant
 
 DOUBT = "tests/store/contract/test_doubt.py::test_"
+ON_SERVER = "tests/store/postgres/test_doubt.py::test_"
 SEEN = f"{DOUBT}what_can_be_seen_is_told_when_it_lasts"
 
 
@@ -87,3 +91,44 @@ def callers_wait_for_rows(bug: Planting) -> None:
                 "        while (error := await self._sink.follow(commit)) is not None:\n"
                 "            await self._before_next_try(error)\n"
                 "    self._recorded(batch, commit)\n")  # fmt: skip
+
+
+@plant("an engine that has lost PostgreSQL's seat appends all the same", by=(PROPERTY,),
+       test=f"{DOUBT}who_has_lost_the_database_writes_nothing")  # fmt: skip
+def appends_without_held(bug: Planting) -> None:
+    held = "FROM seat, lasting WHERE id = 0 AND owner = $1 AND epoch = $2 FOR SHARE OF seat"
+    bug.replace(database, "SQL_APPEND", _without(database.SQL_APPEND, held, "FROM lasting"))
+
+
+@plant("an entry is put behind a gap in PostgreSQL's journal", by=(PROPERTY,),
+       test=f"{ON_SERVER}lost_history_ends_the_engine")  # fmt: skip
+def appends_without_before(bug: Planting) -> None:
+    before = "WHERE seq = $3 AND seat = 0 AND seq + events - 1 = $4"
+    any_entry = "WHERE seq = (SELECT max(seq) FROM journal) OR $3 + $4 < 0"
+    bug.replace(database, "SQL_APPEND", _without(database.SQL_APPEND, before, any_entry))
+
+
+@plant("a wait for the standby that somebody cancelled is taken for success", by=(PROPERTY,),
+       test=f"{ON_SERVER}what_can_be_seen_is_told_when_it_lasts")  # fmt: skip
+def warnings_are_not_heard(bug: Planting) -> None:
+    bug.rewrite(Link._found, "if self._warnings:", "if False:")
+
+
+@plant("what is acknowledged is only as durable as the database's default", by=(PROPERTY,),
+       test=f"{ON_SERVER}what_was_acknowledged_outlives_a_crash_whatever_the_default")  # fmt: skip
+def durable_by_default_alone(bug: Planting) -> None:
+    bug.replace(database, "SQL_APPEND", _without(database.SQL_APPEND, "THEN 'on'", "THEN 'off'"))
+
+
+@plant("late rows are written over those of after, in PostgreSQL", by=(PROPERTY,),
+       test=f"{DOUBT}rows_in_doubt_are_written_once")  # fmt: skip
+def late_rows_are_written_there(bug: Planting) -> None:
+    fence = "AND owner = $1 AND epoch = $2 AND follows = $5 - 1"
+    bug.replace(follow, "SQL_HELD", _without(follow.SQL_HELD, fence, "AND ($1, $2) IS NOT NULL"))
+
+
+def _without(sql: str, was: str, becomes: str) -> str:
+    """Raises ValueError when it is not there."""
+    if sql.count(was) != 1:
+        raise ValueError(f"{was!r} is not there once: plant it anew")
+    return sql.replace(was, becomes)

@@ -44,6 +44,17 @@ class Adapter(Protocol):
         """Whether nothing can be written for now."""
 
 
+class Shared(Adapter, Protocol):
+    """One on a server that many share, and the way there."""
+
+    @property
+    def to_come(self) -> deque[Trouble | None]:
+        """What becomes of the next statements of who writes."""
+
+    async def bring_late(self) -> None:
+        """What was late arrives now."""
+
+
 def as_recorded(found: Run | Stored | Stopped) -> tuple[RunRecord, list[Step]]:
     """What is recorded of a run that no bug has stopped."""
     run = found if isinstance(found, Run) else the_run(found)
@@ -154,3 +165,10 @@ class InMemory:
 
     def refuse(self, refuses: bool) -> None:
         self.database.refuses = refuses
+
+    @property
+    def to_come(self) -> deque[Trouble | None]:
+        return self.database.to_come
+
+    async def bring_late(self) -> None:
+        await self.database.bring_late()

@@ -37,7 +37,8 @@ async def test_what_waits_for_its_commit_is_told_to_nobody(adapter: Adapter) -> 
         write = new_run("k")[1]
         write.then = partial(called.append, "k")
         receipt = store.write(write)
-        assert (receipt.durable, called, await told(store)) == (False, [], [])
+        assert (receipt.durable, called) == (False, [])
+        assert not await told(store) or receipt.durable  # to look may take as long as to commit
         await receipt.wait()
         assert (receipt.durable, called, len(await told(store))) == (True, ["k"], 2)
 
@@ -153,7 +154,7 @@ async def test_what_was_refused_is_made_again_and_there_once(
         receipts = [store.write(new_run("b")[1])]
         assert await receipts[0].wait_unless_away() is False
         receipts.append(store.write(new_run("c")[1]))
-        await trio.sleep(3)
+        await trio.sleep(0.3)
         assert (store.away is not None, any(it.durable for it in receipts)) == (True, False)
         adapter.refuse(False)
         for receipt in receipts:
