@@ -106,7 +106,7 @@ lock:
         --extra dev --extra checks --output-file requirements.lock pyproject.toml
     {{python}} -m piptools compile --quiet --generate-hashes --allow-unsafe --strip-extras \
         --no-emit-index-url --no-emit-trusted-host --no-emit-find-links --no-header --no-annotate \
-        --extra otel --constraint requirements.lock --output-file deploy/requirements.lock pyproject.toml
+        --extra otel --extra postgres --constraint requirements.lock --output-file deploy/requirements.lock pyproject.toml
     {{python}} -m piptools compile --quiet --generate-hashes --allow-unsafe --strip-extras \
         --no-emit-index-url --no-emit-trusted-host --no-emit-find-links --no-header --no-annotate \
         --build-deps-for wheel --only-build-deps --output-file deploy/build.lock pyproject.toml

@@ -50,7 +50,15 @@ from engine.front.api.door import EngineDoor
 from engine.front.server import server
 from engine.front.server.certificate import Certificate
 from engine.front.ui.serve import add_pages
-from engine.parts import Opened, engine_limits, front_of, in_file, made_alerts, server_limits
+from engine.parts import (
+    Opened,
+    engine_limits,
+    front_of,
+    in_file,
+    made_alerts,
+    on_server,
+    server_limits,
+)
 from engine.ports.store import OpenStore, StoreError, StoreStopped
 from engine.process.bind import check_bind, engine_url, is_loopback
 from engine.process.budget import Budget
@@ -114,7 +122,8 @@ def serve(config: Config, settings: Path | None = None) -> int:
         try:
             files = Files(sources_of(config, settings))
             # Which tokens the store has is known when it is open: a file is made for nothing here.
-            check_bind(config, asks_token=files.define_any or Path(config.db).exists())
+            may_have = config.store is not None or Path(config.db).exists()
+            check_bind(config, asks_token=files.define_any or may_have)
             room = make_room(config)
             if names := service_links(os.environ):
                 log.info("service-links-ignored", variables=names)
@@ -153,7 +162,8 @@ def _listen(config: Config) -> list[trio.SocketListener]:
     try:
         return server.open_listeners(config.host, config.port, server_limits(config))
     except OSError as error:
-        check_unowned(Path(config.db))  # the same command twice: name the engine, not only the port
+        if config.store is None:  # the same command twice: name the engine, not only the port
+            check_unowned(Path(config.db))
         what = {
             errno.EADDRINUSE: "another program listens there. Choose another --port, and tell the"
             f" other commands: export ATOMIC_URL={engine_url(config, 0)[:-1]}PORT.",
@@ -226,19 +236,30 @@ def around(
 async def _serve(
     room: Room, files: Files, log: Log, output: LogOutput, watchdog: Watchdog, stop: Stop
 ) -> None:
-    config = room.config
     it = around(room, files, log, stop.attach, lambda: output.dropped)
+    async with opened(it, partial(watchdog.start, FAILED_DEADLINE_S, EXIT_FAILED)) as found:
+        await serve_from(found, it)
+    log("engine-stopped-well")
+
+
+@asynccontextmanager
+async def opened(it: Around, on_failure: Callable[[], None]) -> AsyncIterator[Opened]:
+    """The store that the settings name. Raises StoreError and ConfigError."""
+    config, started_at, warn = it.room.config, it.clock.steady_ms(), logger().warning
+    if config.store is not None:
+        async with on_server(config, it.instance, started_at, on_failure, warn) as found:
+            yield found
+        return
     owner = Owner(os.getpid(), it.instance, rfc3339(it.clock.utc_ms()), it.reach.url)
     async with open_store(
         Path(config.db),
         owner,
-        started_at=it.clock.steady_ms(),
-        on_failure=partial(watchdog.start, FAILED_DEADLINE_S, EXIT_FAILED),
+        started_at=started_at,
+        on_failure=on_failure,
         wait_s=config.store_wait_ms / 1000,
-        log=logger().warning,
+        log=warn,
     ) as store:
-        await serve_from(in_file(store, config.db), it)
-    log("engine-stopped-well")
+        yield in_file(store, config.db)
 
 
 async def serve_from(opened: Opened, it: Around) -> None:

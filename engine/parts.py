@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -29,7 +31,7 @@ from engine.ports.jobs import JobStore
 from engine.ports.store import Copies, OpenStore
 from engine.ports.views import Views
 from engine.process.clock import SystemClock
-from engine.process.config import Config
+from engine.process.config import Config, ConfigError
 from engine.process.costly import CostlyWork
 from engine.process.descriptors import BEYOND_MAX, Room
 from engine.process.memory import default_budget
@@ -64,6 +66,40 @@ def in_file(store: SqliteStore, file: str) -> Opened:
     """The embedded one."""
     copies = SqliteCopies(store.path, store.wal)
     return Opened(store, TableViews(store), TableJobs(store, logger().error), copies, file)
+
+
+@asynccontextmanager
+async def on_server(
+    config: Config,
+    instance: str,
+    started_at: int,
+    on_failure: Callable[[], None],
+    log: Callable[..., None],
+) -> AsyncIterator[Opened]:
+    """On PostgreSQL. Raises StoreError, and ConfigError where it cannot be asked at all."""
+    assert config.store is not None
+    if config.backup_dir is not None:
+        raise ConfigError(
+            "backup_dir: the engine copies a file, and store names a PostgreSQL database: have its"
+            " own tools make copies (pg_dump, pg_basebackup), and take the setting out."
+        )
+    try:
+        from engine.store.postgres.store import NoCopies, open_postgres
+    except ImportError as error:
+        raise ConfigError(
+            "store: PostgreSQL needs the extra `postgres`: pip install '.[postgres]' in the"
+            " checkout, or take the setting out."
+        ) from error
+    async with open_postgres(
+        config.store,
+        instance,
+        started_at=started_at,
+        on_failure=on_failure,
+        wait_s=config.store_wait_ms / 1000,
+        log=log,
+    ) as store:
+        views, jobs = TableViews(store), TableJobs(store, logger().error)
+        yield Opened(store, views, jobs, NoCopies(), None)
 
 
 def engine_limits(room: Room) -> EngineLimits:
@@ -156,7 +192,8 @@ def made_alerts(
     """What tells somebody; None: nobody asks for it."""
     if asked is None:
         return None
-    return Alerts(asked, store, clock, Path(config.db).absolute().parent, logger().info)
+    directory = None if config.store else Path(config.db).absolute().parent
+    return Alerts(asked, store, clock, directory, logger().info)
 
 
 def bulk_of(opened: Opened, registry: Registry, engine: Engine, clock: SystemClock) -> Bulk:

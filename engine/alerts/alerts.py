@@ -82,13 +82,14 @@ class Alerts:
         settings: AlertSettings,
         store: Store,
         clock: Clock,
-        directory: Path,
+        directory: Path | None,
         inform: Callable[..., None],
         offload: Callable[[Callable[[], list[Trouble]]], Awaitable[list[Trouble]]] = (
             trio.to_thread.run_sync
         ),
     ) -> None:
-        """`directory`: where the database lies. `offload` runs what blocks in another thread."""
+        """`directory`: where the database lies; None: on no disk of this machine. `offload` runs
+        what blocks in another thread."""
         self.settings = settings
         self._store, self._clock, self._directory = store, clock, directory
         self._inform, self._offload = inform, offload

@@ -34,8 +34,9 @@ def old_holds(holds: Iterable[Hold], now: int) -> Iterator[Trouble]:
             yield Trouble(Rule.HOLD, hold.text, facts)
 
 
-def low_room(directory: Path, room: StoreRoom) -> Iterator[Trouble]:
-    """Where the database lies, and of `store_bytes_max`. Waits for the disk."""
+def low_room(directory: Path | None, room: StoreRoom) -> Iterator[Trouble]:
+    """Where the database lies, if that is a disk here, and of `store_bytes_max`. Waits for the
+    disk."""
     if room.bytes_max and room.bytes_used >= WARNED_PART * room.bytes_max:
         facts: Facts = {
             "why": f"{room.bytes_used:,} bytes of store_bytes_max ({room.bytes_max:,}) are used",
@@ -43,6 +44,8 @@ def low_room(directory: Path, room: StoreRoom) -> Iterator[Trouble]:
             "bytesMax": room.bytes_max,
         }
         yield Trouble(Rule.DISK, "store_bytes_max", facts)
+    if directory is None:
+        return
     try:
         free, size = room_of(directory)
     except OSError:

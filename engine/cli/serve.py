@@ -26,6 +26,11 @@ ANSWER_BYTES_MAX = 1_024
 @click.option("--host", help="Address to listen on.  [default: 127.0.0.1]")
 @click.option("--port", type=int, help="TCP port; 0 takes any free one.  [default: 8420]")
 @click.option("--db", help="The SQLite file that holds everything.  [default: atomic.db]")
+@click.option(
+    "--store",
+    metavar="URL",
+    help="A PostgreSQL database in its place: postgresql://USER@HOST/NAME.",
+)
 @click.option("--allow-host", "hosts", multiple=True, help="Another Host name to answer under.")
 @click.option("--log-format", help="auto, console or json.")
 @click.option("--log-level", help="debug, info, warning or error.")

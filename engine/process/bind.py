@@ -29,10 +29,14 @@ def check_bind(config: Config, *, asks_token: bool) -> None:
         return
     missing = []
     if not asks_token:
+        or_first = (
+            f" (or make one first: `atomic token add NAME --role admin --db {config.db}`)"
+            if config.store is None
+            else ""
+        )
         missing.append(
-            '`admin_token_file = "/path/of/a/file"` with a token in that file (or make one first:'
-            f" `atomic token add NAME --role admin --db {config.db}`): without tokens whoever"
-            " reaches the engine could run and read everything"
+            '`admin_token_file = "/path/of/a/file"` with a token in that file'
+            f"{or_first}: without tokens whoever reaches the engine could run and read everything"
         )
     if not (config.tls_cert or config.behind_proxy or config.plain_http):
         missing.append(

@@ -43,7 +43,6 @@ Bytes = Annotated[int, Meta(ge=1_024, le=_BYTES_MAX)]
 Count = Annotated[int, Meta(ge=1, le=10_000_000)]
 Days = Annotated[int, Meta(ge=0, le=36_500)]
 
-
 FilePath = Annotated[str, Meta(min_length=1)] | None
 """Of a file that is read, or a directory of such. One without a root in a settings file begins
 where that file stands."""
@@ -66,6 +65,9 @@ class Config(Struct, frozen=True, kw_only=True):
     db: Annotated[str, Meta(min_length=1), _doc(
         "Path of the SQLite file that holds everything. One engine owns it at a time."
     )] = "atomic.db"  # fmt: skip
+    store: Annotated[Annotated[str, Meta(min_length=1)] | None, _doc(
+        "Address of a PostgreSQL database that holds everything, in the place of `db`. See below."
+    )] = None  # fmt: skip
     hosts: Annotated[tuple[Annotated[str, Meta(pattern=HOST_NAME)], ...], _doc(
         "Host names under which the engine answers, besides the loopback names (without port). Any"
         " other name is answered 421, so that a web page cannot reach the engine by pointing a name"

@@ -70,19 +70,25 @@ async def examine(it: Examined) -> DoctorAnswer:
         *await trio.to_thread.run_sync(partial(_of_machine, it.file, it.backup_dir)),
         _clock(it),
         *_of_engine(it),
-        _backup(it, is_there),
+        machine.server_backup() if _is_on_server(it) else _backup(it, is_there),
         *_of_holds(it),
         *await _targets(it),
     ]
     return DoctorAnswer(tuple(found))
 
 
+def _is_on_server(it: Examined) -> bool:
+    return "postgresql" in it.durability()
+
+
 def _of_store(it: Examined) -> list[Finding]:
+    durability = it.durability()
+    if _is_on_server(it):
+        return [machine.server_finding(durability)]
     if it.file is None:
         told = "everything is in memory, and gone when this process ends"
         todo = "For tests alone: atomic serve keeps it in a file."
         return [Finding("durability", Verdict.WARN, told, todo)]
-    durability = it.durability()
     return [
         machine.durability_finding(durability),
         machine.sqlite_finding(str(durability["sqlite"])),

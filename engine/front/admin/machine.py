@@ -66,6 +66,27 @@ def durability_finding(settings: Mapping[str, str | int]) -> Finding:
     )
 
 
+def server_finding(settings: Mapping[str, str | int]) -> Finding:
+    """The same of a PostgreSQL server, as it said when the store was opened."""
+    names = settings["synchronous_standby_names"]
+    commit = settings["synchronous_commit"]
+    if not names or commit in ("off", "local"):
+        standby = "No standby is waited for: one that takes over may lack the last commits"
+    else:
+        standby = f"So is every one by a standby (synchronous_standby_names {names})"
+    return Finding(
+        "durability",
+        OK,
+        f"PostgreSQL {settings['postgresql']}: every commit is synced before it is acknowledged."
+        f" {standby}",
+    )
+
+
+def server_backup() -> Finding:
+    """Copies of a database on a server."""
+    return Finding("backup", OK, "of a database on a server copies are made by its own tools")
+
+
 def disk_finding(directory: Path, name: str) -> Finding:
     """Room where a file lies."""
     try:

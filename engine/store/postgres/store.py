@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
+from pathlib import Path
 
 import trio
 
-from engine.ports.store import StoreError
+from engine.ports.store import BackedUp, StoreError
 from engine.store.away import PAUSE_S_MAX, WAIT_S, Availability
 from engine.store.postgres.away import ServerWords
 from engine.store.postgres.borrowing import Borrowing
@@ -72,6 +73,17 @@ class PostgresStore(TableStore):
     def durability(self) -> dict[str, str | int]:
         """What durability rests on, as the server said when the store was opened."""
         return self._durability
+
+
+class NoCopies:
+    """A server has its own ways."""
+
+    async def back_up(self, target: Path, told: Callable[[int, int], None]) -> BackedUp:
+        """Raises StoreError."""
+        raise StoreError(
+            "This engine keeps everything in a PostgreSQL database: have its own tools copy it"
+            " (pg_dump, pg_basebackup)."
+        )
 
 
 class _Opening:
