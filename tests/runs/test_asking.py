@@ -19,7 +19,7 @@ from engine.core.events import Actor
 from engine.core.model import StepState
 from engine.core.rules.action import Action
 from engine.core.rules.hold import HoldKind
-from engine.ports.store import Found, Look
+from engine.ports.store import Away, Found, Look
 from engine.runs.limits.bounds import EngineLimits
 from engine.runs.memory import ANSWER_AWAY_S_MAX, ANSWER_S_MAX, Memory
 from engine.runs.open.callers import Recorded, StillOpen, Wait
@@ -382,6 +382,25 @@ async def test_who_was_let_in_counts_until_under_way(autojump_clock: object) -> 
             assert (admission.room, admission._entering) == (0, 0)
             assert len(at.it.engine.memory.live) == 2
             nursery.cancel_scope.cancel()
+
+
+async def test_who_was_let_in_is_asked_for_again_and_decided_anew(autojump_clock: object) -> None:
+    """After its turn had come the store went away."""
+    async with slow(taking(60)) as at:
+        at.it.engine.admission.limit = 0
+        at.takes_s.append(0.0)
+
+        async def go_away_later() -> None:
+            await trio.sleep(1)
+            at.it.engine.admission.let_all_in()
+            await trio.sleep(1)
+            at.it.store.availability.away = Away(trio.current_time(), "It is full.")
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(go_away_later)
+            assert "It is full." in (await at.refused()).detail
+        assert (at.asked, at.it.store.last_seq) == (["k", "k"], 0)
+        at.it.store.availability.away = None
 
 
 async def test_overload_is_told_without_a_new_run(autojump_clock: object) -> None:
