@@ -57,7 +57,7 @@ class LastAnswer:
             return ()
         head: Cell = ((f"{what} · ", "dim"), ("b", "strong"), (" shows all", "dim"))
         if isinstance(found, str):
-            return [head, (found, "dim")]
+            return [head, *((line, "dim") for line in wrap(found, cells))]
         return [head, *beginning(found, cells, LINES_BESIDE if roomy else LINES_SHOWN)]
 
     def _begin(self, key: Key) -> None:

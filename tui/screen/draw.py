@@ -164,7 +164,7 @@ class Drawing:
         is_root = tree is not None and step is not None and step.id == tree.run.id
         shown = self._app.query_one("#inspector", Lines)
         roomy = self._app.size.width >= WIDE_CELLS_MIN
-        cells = shown.size.width or self._app.size.width
+        cells = shown.cells or self._app.size.width
         self._lay_out_drawer(shown, len(rows.ids), beside=roomy)
         lines: list[Cell] = []
         if step is not None and tree is not None:

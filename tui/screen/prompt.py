@@ -57,7 +57,7 @@ ENTER_DOES = {
     "events": "lists those",
     "command": "does it",
     "retarget-from": "asks to which",
-    "retarget-to": "says what would be moved",
+    "retarget-to": "says what would be moved · end changes a part of it",
     "reason": "says what would follow, and asks",
     "note": "writes it",
     "dismissal": "dismisses it until it comes again",
@@ -135,7 +135,6 @@ class Prompt(Horizontal):
         self.field.value = text
         self.field.cursor_position = len(text)
         self.field.placeholder = EXAMPLES[kind]
-        self.field.select_on_focus = kind != "retarget-to"  # which differs only in part
         self.screen.query_one("#status").display = False
         self.display = True
         self.post_message(self.Edited())

@@ -6,6 +6,7 @@ character, or two, and says what it is. What a terminal would obey, and why: `en
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
@@ -25,6 +26,8 @@ CUT = "…"
 NUMBER_MAX = 10**15
 """Beyond everything that is counted or timed, and within what can be told: JSON has numbers of
 thousands of digits, which become no float and no time."""
+URL_JOINT = re.compile("[^/][/?&](?!/)")
+"""Behind which a URL is broken."""
 DEPTH_MAX = 64
 """Of what is nested; deeper is cut, lest somebody's brackets use the stack up."""
 
@@ -122,7 +125,8 @@ def head(text: str, cells: int) -> str:
 
 
 def wrap(text: str, cells: int, most: int = 0) -> list[str]:
-    """The text in lines of so many cells, broken at blanks where there are any.
+    """The text in lines of so many cells, broken at blanks where there are any, else behind what
+    parts of a URL end with.
 
     No more than `most` lines (0: as many as it takes); what does not fit in them ends with `…`.
     """
@@ -131,8 +135,9 @@ def wrap(text: str, cells: int, most: int = 0) -> list[str]:
     while width(rest) > cells and (not most or len(lines) < most - 1):
         piece = head(rest, cells) or rest[:1]
         blank = len(piece) if rest[len(piece)] == " " else piece.rfind(" ")
-        if blank > cells // 2:
-            piece = piece[:blank]
+        joint = max((found.end() for found in URL_JOINT.finditer(piece)), default=0)
+        if (at := blank if blank > cells // 3 else joint) > cells // 3:
+            piece = piece[:at]
         lines.append(piece.rstrip())
         rest = rest[len(piece) :].lstrip()
     return [*lines, clip(rest, cells)]

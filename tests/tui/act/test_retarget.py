@@ -47,12 +47,16 @@ async def test_a_run_is_moved_after_two_urls_and_a_yes(world: World) -> None:
 
 
 @on_screen()
-async def test_where_to_is_typed_on_from_where_from(world: World) -> None:
-    """What is typed does not replace it, as it does what the other lines begin with."""
+async def test_where_to_begins_with_where_from(world: World) -> None:
+    """It is replaced by what is typed or pasted, as what the other lines begin with is; a key that
+    moves in it changes a part."""
     await world.lists(run_row(1, "backing-off"))
     await world.press("M")
+    line_with(await typed(world, OLD), "end changes a part of it")
+    line_with(await world.press("end", "backspace", "2"), f" retarget to {NEW}")
+    await world.press("escape", "M")
     await typed(world, OLD)
-    line_with(await world.press("backspace", "2"), f" retarget to {NEW}")
+    line_with(await world.press("h", "t", "t", "p"), " retarget to http ")
     await world.press("escape")
     line_with(await world.press("slash", "w", "f"), " filter / wf")
 

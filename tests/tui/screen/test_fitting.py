@@ -51,3 +51,17 @@ def test_a_wide_character_that_is_cut() -> None:
     assert "".join(text for text, _ in parts) == "a注…"
     parts = fit_parts((("ab", "plain"), ("注文", "plain")), 4)
     assert "".join(text for text, _ in parts) == "ab… "
+
+
+@pytest.mark.parametrize(
+    ("text", "lines"),
+    [
+        ("http://10.0.0.7/steps/charge", ["http://10.0.0.7/", "steps/charge"]),
+        ("was 12 of http://10.0.0.7/ab", ["was 12 of", "http://10.0.0.7/ab"]),
+        ("http://10.0.0.7?a=1&b=2", ["http://10.0.0.7?a=1&", "b=2"]),
+        ("0123456789012345678901", ["01234567890123456789", "01"]),
+    ],
+)
+def test_a_url_is_broken_where_its_parts_meet(text: str, lines: list[str]) -> None:
+    """A name that ends on the next line is not read as one."""
+    assert wrap(text, 20) == lines

@@ -21,7 +21,7 @@ from textual.widgets.option_list import Option
 from tui.act.stage import YES, Page, Question
 from tui.boards.cells import Cell
 from tui.data.clock import Clock
-from tui.screen.widgets.lines import Lines
+from tui.screen.widgets.lines import Lines, wrapped
 from tui.screen.widgets.typed import Typed
 from tui.text.sanitize import fit, width
 
@@ -41,6 +41,8 @@ CHOICE_KEYS = string.ascii_letters.replace("q", "") + string.digits + "/:?[]"
 """What a choice can be known by: characters that a command's key may be, but for what closes."""
 READ_FRAME_CELLS = 5
 """What the frame of what is read takes, and its scroll bar."""
+ASK_CELLS = 72
+"""A line of a question, where there is room for it."""
 CLOSES = "esc closes"
 
 
@@ -87,7 +89,17 @@ class Ask(ModalScreen[str]):
                 yield Confirmation(self._takes, compact=True)
 
     def on_mount(self) -> None:
-        lines = [*self._asked.lines]
+        self._lay_out()
+        if self._typed is not None:
+            self.query_one(Input).focus()
+
+    def on_resize(self) -> None:
+        """Nothing that is asked about is cut at its end: it is wrapped anew."""
+        self._lay_out()
+
+    def _lay_out(self) -> None:
+        cells = min(ASK_CELLS, self.app.size.width - READ_FRAME_CELLS)
+        lines = [line for each in self._asked.lines for line in wrapped(each, cells)]
         if self._typed is None:
             lines += [
                 ("", "plain"),
@@ -99,8 +111,6 @@ class Ask(ModalScreen[str]):
         shown = self.query_one(Lines)
         shown.styles.height = min(len(lines), max(3, self.app.size.height - 8))
         shown.show(lines, stay=False)
-        if self._typed is not None:
-            self.query_one(Input).focus()
 
     def _takes(self) -> bool:
         """Whether what is typed is meant for the field: keys that were under way when it opened are
