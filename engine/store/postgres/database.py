@@ -9,12 +9,14 @@ for the rare commits of `transaction.py`.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import partial
 from typing import TypeVar
 
 import trio
 
+from engine.ports.store import StoreStopped
 from engine.store.commit import Commit
 from engine.store.postgres.borrowing import Borrowing
 from engine.store.postgres.follow import Following
@@ -175,25 +177,43 @@ class PostgresDatabase:
 
     async def catch_up(self, fence: Fence) -> None:
         """Have the tables know what the journal says."""
-        await self.borrowing.read(lambda db: replay(PostgresKept(db, fence)))
+        with self._as_ours():
+            await self.borrowing.read(lambda db: replay(PostgresKept(db, fence)))
 
     async def fold_again(
         self, behind: Callable[[], Mapping[str, int]], fence: Fence, end: End
     ) -> None:
         """Have tables that lost rows know what they knew, but for what is behind these events."""
         until = behind()
-        await self.borrowing.read(
-            lambda db: fold_again(PostgresKept(db, fence, end.follows), until, end.seq)
-        )
+        with self._as_ours():
+            await self.borrowing.read(
+                lambda db: fold_again(PostgresKept(db, fence, end.follows), until, end.seq)
+            )
 
     async def _transact(self, work: Callable[[Blocking], T]) -> T:
-        return await self.borrowing.read(work)
+        with self._as_ours():
+            return await self.borrowing.read(work)
+
+    @contextmanager
+    def _as_ours(self) -> Iterator[None]:
+        """Raises StoreStopped for a database that is not as this version makes it: to ask again
+        would not help. What speaks of values or keys is the caller's."""
+        try:
+            yield
+        except Said as error:
+            if error.state.startswith(OF_VALUES):
+                raise
+            raise StoreStopped(
+                f"{self.place} does not do what it is asked: {error}. Its tables were changed by"
+                " hand or by another program, or this user may not write them any more."
+            ) from error
 
     async def _run(self, sql: str, params: Sequence[Param] = ()) -> Found:
         async with self._one_at_a_time:
             if self._writing is None or self._writing.is_lost:
                 self._writing = await connect(self.place)
-            return await self._writing.run(sql, params)
+            with self._as_ours():
+                return await self._writing.run(sql, params)
 
     def close(self) -> None:
         """When nobody asks any more."""
@@ -226,4 +246,4 @@ def _is_of_the_store(error: Exception) -> bool:
     """And not of the values that a statement was to write."""
     if isinstance(error, Said):
         return not error.state.startswith(OF_VALUES)
-    return isinstance(error, (NoReply, Fenced))
+    return isinstance(error, (NoReply, Fenced, StoreStopped))

@@ -166,6 +166,17 @@ async def test_lost_history_ends_the_engine(shared: OnServer) -> None:
         assert runs_of(await told(store)) == ["Ra", "Ra", "Rd", "Rd"]
 
 
+@pytest.mark.parametrize("table", ["journal", "step"])
+async def test_a_database_that_was_changed_ends_the_engine(shared: OnServer, table: str) -> None:
+    """With the reason: it would not help to ask again."""
+    async with ending(shared, f'relation "{table}" does not exist') as store:
+        await store.write(new_run("a")[1]).wait()
+        await store.writer.wait_rows()
+        shared.sql(f"ALTER TABLE {table} RENAME TO elsewhere")
+        store.write(new_run("b")[1])
+        await store.writer.wait_rows()
+
+
 @pytest.mark.slow
 async def test_who_was_stopped_in_the_middle_is_ended(shared: OnServer) -> None:
     """It holds the seat's row, and its client says nothing more. Whoever takes the seat waits for a
