@@ -153,7 +153,7 @@ COMMANDS: tuple[Command, ...] = (
     Command("palette", "ctrl+p", "Palette", "any command, by a part of what it says", Group.SHOW),
     Command("menu", "x", "Actions", "what could be done here, and why not",
             Group.ACT),
-    Command("undo", "z", "Undo", "take the last pause, resume or dismissal back, or a cause's note",
+    Command("undo", "z", "Undo", "take the last pause, resume or dismissal back",
             Group.ACT, writes=True),
     Command("resync", "r", "Read again", "read everything again, and connect if it is not",
             Group.REST),
