@@ -258,6 +258,8 @@ class Retargeted(Fact, frozen=True, tag="retargeted"):
     step_id: str
     from_url: str
     to_url: str
+    actor: str = ""
+    """Empty in what was recorded before it was kept here: the `acted` before it says who."""
 
 
 class RunMoved(Fact, frozen=True, tag="run-moved"):

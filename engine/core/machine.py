@@ -255,7 +255,7 @@ def _accept(run: Run, event: Accepted) -> tuple[Step, ...]:
 
 def _retarget(run: Run, event: Retargeted) -> tuple[Step, ...]:
     """Every step, also those that ended, under the URL that its own stands for now."""
-    move = Move(event.from_url, event.to_url, event.at)
+    move = Move(event.from_url, event.to_url, event.at, event.actor)
     specs = {step.id: moved_spec(step.spec, (move,)) for step in run.steps.values()}
     by_identity = {spec.identity: id for id, spec in specs.items()}
     if len(by_identity) != len(specs):

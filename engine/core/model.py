@@ -243,6 +243,8 @@ class Move(Struct, frozen=True, array_like=True):
     to_url: str
     at: int = 0
     """When; 0: not known, as of what is only asked for."""
+    actor: str = ""
+    """Who moved it. Empty: not known, or only asked for."""
 
 
 class Note(Struct, frozen=True, array_like=True):

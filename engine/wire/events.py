@@ -224,6 +224,7 @@ class Retargeted(Fact, frozen=True, tag="retargeted"):
 
     from_url: str | None = None
     to_url: str | None = None
+    actor: str | None = None
 
 
 class RunMoved(Fact, frozen=True, tag="run-moved"):

@@ -203,6 +203,8 @@ class MoveRow(Struct, frozen=True, rename="camel"):
     to: str
     at: str | None = None
     """Since when. None: the run was moved before the engine kept that."""
+    actor: str | None = None
+    """Who moved it. None: the run was moved before the engine kept that."""
 
 
 class NoteRow(Struct, frozen=True, rename="camel"):

@@ -91,6 +91,7 @@ async def test_a_moved_run_goes_on_under_the_new_url(shop: Client) -> None:
         await move(shop, run_id, new, old)
         tree = (await shop.get(f"/api/v1/runs/{run_id}")).json()
         assert [(it["from"], it["to"]) for it in tree["moves"]] == [(old, new), (new, old)]
+        assert [it["actor"] for it in tree["moves"]] == ["http:127.0.0.1"] * 2
         assert tree["run"]["submittedAt"] < tree["moves"][0]["at"] < tree["moves"][1]["at"]
 
 

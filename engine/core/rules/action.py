@@ -343,7 +343,7 @@ def _retarget(
         if (why := why_not(change.run.client, url)) is not None:
             raise not_possible(change.run, f"{url}: {why}.")
     change.do(acted)
-    change.do(Retargeted(acted.at, change.run.id, move.from_url, move.to_url))
+    change.do(Retargeted(acted.at, change.run.id, move.from_url, move.to_url, acted.actor))
     return Done([each.step_id for each in found], [], found)
 
 

@@ -131,7 +131,8 @@ def attempt_row(record: AttemptRecord, epoch: int) -> wire.AttemptRow:
 
 def move_row(move: Move) -> wire.MoveRow:
     """A rule of a run that was moved."""
-    return wire.MoveRow(move.from_url, move.to_url, rfc3339(move.at) if move.at else None)
+    at = rfc3339(move.at) if move.at else None
+    return wire.MoveRow(move.from_url, move.to_url, at, move.actor or None)
 
 
 def note_row(note: Note) -> wire.NoteRow:

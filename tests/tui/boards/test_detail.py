@@ -87,13 +87,13 @@ def test_the_reason_of_an_answer_is_told_whole(status: int, more: str) -> None:
 
 
 def test_the_inspector_says_where_the_run_was_moved() -> None:
-    """Of the root: the latest first, with the time if that was kept."""
+    """Of the root: the latest first, with when and by whom if that was kept."""
     moves = [MoveRow("http://a", f"http://b{n}") for n in range(4)]
-    moves.append(MoveRow("http://b3", "http://c", rfc3339(NOW)))
+    moves.append(MoveRow("http://b3", "http://c", rfc3339(NOW), "ana"))
     step = step_of(step_row())
     told = [text_of(line) for line in inspector(step, Seen(NOW), 74, moves=moves)]
     assert told[4:8] == [
-        "moved  14:13:20 http://b3 → http://c",
+        "moved  14:13:20 by ana http://b3 → http://c",
         "moved  http://a → http://b3",
         "moved  http://a → http://b2",
         "       … and 2 before",

@@ -99,7 +99,8 @@ def _moved(moves: Sequence[MoveRow], seen: Seen) -> Iterator[tuple[str, str, str
     for move in moves[: -MOVES_SHOWN_MAX - 1 : -1]:
         at = ms_of(move.at)
         when = "" if at is None else f"{fmt.time_of_day(at, seen.zone)} "
-        yield "moved", f"{when}{move.from_} → {move.to}", "plain"
+        who = "" if move.actor is None else f"by {move.actor} "
+        yield "moved", f"{when}{who}{move.from_} → {move.to}", "plain"
     if len(moves) > MOVES_SHOWN_MAX:
         yield "", f"… and {len(moves) - MOVES_SHOWN_MAX} before", "dim"
 
