@@ -152,6 +152,8 @@ class StepOutline(NamedTuple):
     submitted_at: int
     ended_at: int | None
     due_at: int | None
+    by_hand: bool = False
+    """Somebody repaired it, in this generation or before (`Step.repairs`)."""
 
 
 class Outline(Struct, frozen=True):

@@ -1,9 +1,12 @@
-"""What people say of a run or a cause, in one line: notes, dismissals; and who says it."""
+"""What people say of a run or a cause, and do to a step, in one line: notes, dismissals, repairs;
+and who does."""
 
 from __future__ import annotations
 
 import re
 
+REPAIRS = {"set-result": "result set", "skip": "skipped", "rerun": "other payload"}
+"""Of a step, what was done in the place of its endpoint, or of who posted it."""
 _NAMELESS = re.compile(r"^http:(?=\S)")
 
 
@@ -16,6 +19,11 @@ def who_text(actor: str) -> str:
 def note_text(when: str, actor: str, text: str) -> str:
     """`note 12:00:00 by ana: vendor informed`."""
     return f"note {when} by {actor}: {text}"
+
+
+def repair_text(act: str, actor: str) -> str:
+    """`result set by ana`."""
+    return f"{REPAIRS.get(act, act)} by {who_text(actor) or 'somebody'}"
 
 
 def dismissal_text(when: str, actor: str, reason: str, *, came_again: bool) -> str:

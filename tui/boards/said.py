@@ -13,7 +13,6 @@ from tui.data.model import Cause, Step, ms_of
 from tui.text import fmt
 from tui.text.sanitize import wrap
 
-WORDS = {"set-result": "result set", "skip": "skipped", "rerun": "other payload"}
 REPAIRS_SHOWN_MAX = 3
 NOTES_SHOWN_MAX = 3
 """Of a run, where its page has other things to tell too."""
@@ -89,7 +88,7 @@ def _beside(label: str, text: str, style: str, cells: int) -> Iterator[Cell]:
 
 def hand_text(repair: RepairRow) -> str:
     """`result set by ana`."""
-    return f"{WORDS.get(repair.act, repair.act)} by {repair.actor or 'somebody'}"
+    return said.repair_text(repair.act, repair.actor)
 
 
 def hand_sign(step: Step) -> Part:

@@ -16,6 +16,7 @@ from engine.front.api import read
 from engine.front.api.read import OPERATORS
 from engine.front.server.reply import Reply
 from engine.front.ui.bodies import Read, first_part
+from engine.front.ui.lines import worth_most
 from engine.front.ui.run import members_of, outline_of
 from engine.front.ui.site import HEADERS, HTML, Site, TooLong, asset_text
 from engine.process.budget import Charge
@@ -111,10 +112,15 @@ async def _made(site: Site, who: Who, id: str, *, wants: bool) -> Reply:
         except TooLong:
             if not rows:
                 raise  # its head alone has some 100 lines at most
-            rows, bodies = (rows, {}) if bodies else (rows[: len(rows) // 2], bodies)
+            rows, bodies = (rows, {}) if bodies else (_half(rows), bodies)
     name = f"{found.run.id}.html"
     kept = ("content-disposition", f'attachment; filename="{name}"')
     return Reply(200, (HTML, *HEADERS, kept), page)
+
+
+def _half(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """What was done by hand is the last to be left out."""
+    return worth_most(rows, len(rows) // 2, lambda row: "step" in row and bool(row["step"].by_hand))
 
 
 async def _bodies(site: Site, who: Who, rows: list[dict[str, Any]]) -> dict[str, list[KeptBody]]:

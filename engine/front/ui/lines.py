@@ -7,8 +7,8 @@ the dashboard.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Generator, Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Collection, Generator, Mapping, Sequence
+from typing import NamedTuple, TypeVar
 
 from engine.core.model import StepState
 from engine.ports.views import StepOutline
@@ -18,13 +18,16 @@ CHILDREN_SHOWN_MAX = 50
 """Of one step that has more children most are folded."""
 SHOWN_OF_FOLDED = 20
 """Of these so many have lines of their own: those that need a person first, then those that fail,
-then those that run."""
+then those that run. What was done by hand is not folded, nor counted here."""
 AT_ONCE = 500
 """Steps looked at between two pauses: some tenths of a millisecond."""
 BRANCH, LAST, PIPE, BLANK = "├─ ", "└─ ", "│  ", "   "
 _NEED_A_PERSON = frozenset({StepState.FAILED, StepState.PAUSED})
 _FAIL = frozenset({StepState.BACKING_OFF})
 _MOVE = frozenset({StepState.RUNNING, StepState.WAITING, StepState.CANCELLED})
+
+
+T = TypeVar("T")
 
 
 class Line(NamedTuple):
@@ -41,7 +44,12 @@ Children = dict[str | None, list[StepOutline]]
 Lines = Generator[None, None, list[Line]]
 
 
-def lines(steps: Sequence[StepOutline], top: str | None = None, asked: str | None = None) -> Lines:
+def lines(
+    steps: Sequence[StepOutline],
+    top: str | None = None,
+    asked: str | None = None,
+    shown_of_folded: int = SHOWN_OF_FOLDED,
+) -> Lines:
     """The tree as lines, the root first, in slices. `top`: that step alone, with all that is right
     below it. `asked` has a line of its own, whatever is folded."""
     known: dict[str, StepOutline] = {}
@@ -71,7 +79,7 @@ def lines(steps: Sequence[StepOutline], top: str | None = None, asked: str | Non
         shown: list[StepOutline] = own
         rest: tuple[StepOutline, ...] = ()
         if line.step.id != top and len(own) > CHILDREN_SHOWN_MAX:
-            shown, rest = yield from _folded(own, never)
+            shown, rest = yield from _folded(own, never, shown_of_folded)
         if rest:
             todo.append((Line(line.step, below + LAST, rest), ""))
         for at, child in enumerate(reversed(shown)):
@@ -93,23 +101,31 @@ def _path_to(step_id: str | None, known: Mapping[str, StepOutline]) -> set[str]:
 
 
 def _folded(
-    steps: list[StepOutline], never: Collection[str]
+    steps: list[StepOutline], never: Collection[str], most: int
 ) -> Generator[None, None, tuple[list[StepOutline], tuple[StepOutline, ...]]]:
-    """Which children of many have lines of their own: those that are not just done."""
+    """Which children of many have lines of their own: those that are not just done, so many at
+    most, and all that somebody had a hand in."""
     worth: dict[str, StepOutline] = {}
     for kinds in (_NEED_A_PERSON, _FAIL, _MOVE):
         for at, step in enumerate(steps):
-            if step.state in kinds and len(worth) < SHOWN_OF_FOLDED:
+            if step.state in kinds and not step.by_hand and len(worth) < most:
                 worth[step.id] = step
             if not at % AT_ONCE:
                 yield
     rest: list[StepOutline] = []
     shown: list[StepOutline] = []
     for at, step in enumerate(steps):
-        (shown if step.id in worth or step.id in never else rest).append(step)
+        is_shown = step.by_hand or step.id in worth or step.id in never
+        (shown if is_shown else rest).append(step)
         if not at % AT_ONCE:
             yield
     return shown, tuple(rest)
+
+
+def worth_most(found: Sequence[T], most: int, is_by_hand: Callable[[T], bool]) -> list[T]:
+    """So many, in their order: what somebody had a hand in, then from the beginning."""
+    first = sorted(range(len(found)), key=lambda at: not is_by_hand(found[at]))[:most]
+    return [found[at] for at in sorted(first)]
 
 
 def rest_text(rest: Sequence[StepOutline]) -> str:

@@ -22,7 +22,18 @@ from engine.front.asked import whole_number
 from engine.front.server.reply import Reply
 from engine.front.show.rows import move_row, note_row, run_row
 from engine.front.ui import chart
-from engine.front.ui.lines import AT_ONCE, BLANK, BRANCH, LAST, PIPE, Line, lines, rest_text
+from engine.front.ui.lines import (
+    AT_ONCE,
+    BLANK,
+    BRANCH,
+    LAST,
+    PIPE,
+    SHOWN_OF_FOLDED,
+    Line,
+    lines,
+    rest_text,
+    worth_most,
+)
 from engine.front.ui.live import known_by_now
 from engine.front.ui.pages import ROWS
 from engine.front.ui.site import Site
@@ -53,12 +64,12 @@ async def run_page(site: Site, who: Who, id: str, query: Mapping[str, str]) -> R
 
 
 async def members_of(
-    site: Site, found: Outline, query: Mapping[str, str], rows_max: int = ROWS
+    site: Site, found: Outline, query: Mapping[str, str], file_rows_max: int | None = None
 ) -> dict[str, Any]:
-    """What the page of a run says, with so many lines. Raises Refused, for a step that there is
-    not."""
+    """What the page of a run says, with `ROWS` lines at most; with `file_rows_max` what a file
+    does, which nobody can unfold, with so many. Raises Refused, for a step that there is not."""
     front, now = site.front, site.front.clock.steady_ms()
-    laid_out = _laid_out(found, query, now, rows_max)
+    laid_out = _laid_out(found, query, now, file_rows_max)
     layout = await front.costly.run(laid_out, OPERATORS)
     ids = [line.step.id for line in layout.shown if not line.rest]
     read = await front.views.some_steps(found.run.id, ids, TRIES_SHOWN)
@@ -105,7 +116,7 @@ async def outline_of(site: Site, who: Who, id: str) -> Outline:
 
 
 def _laid_out(
-    found: Outline, query: Mapping[str, str], now_ms: int, rows_max: int
+    found: Outline, query: Mapping[str, str], now_ms: int, file_rows_max: int | None
 ) -> Generator[None, None, Layout]:
     """Raises Refused, for a step that there is not."""
     below, asked = query.get("below"), query.get("step")
@@ -117,7 +128,11 @@ def _laid_out(
             yield
     if below is not None and not there:
         raise Refused(Problem.NOT_FOUND, f"The run has no step {below[:80]!r}.")
-    every = yield from lines(found.steps, below, asked)
+    every = yield from lines(found.steps, below, asked, file_rows_max or SHOWN_OF_FOLDED)
+    rows_max = ROWS
+    if file_rows_max is not None:
+        every = worth_most(every, file_rows_max, lambda line: line.step.by_hand and not line.rest)
+        rows_max = file_rows_max
     pages = max(1, -(-len(every) // rows_max))
     page = whole_number(query["page"]) if "page" in query else 1
     if asked is not None and "page" not in query:

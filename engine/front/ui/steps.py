@@ -13,7 +13,7 @@ from engine.front.show.rows import step_row
 from engine.front.ui import chart, words
 from engine.ports.views import AttemptRecord
 from engine.runs.waits import WhyWaits
-from engine.shown import times
+from engine.shown import said, times
 from engine.shown.states import SET_BY
 from engine.wire import AttemptRow, Failure, StepRow, WaitRow, last_text
 
@@ -72,6 +72,8 @@ class StepView(Struct, frozen=True):
     took: str
     took_look: str
     why: str
+    by_hand: str
+    """What somebody did to it last, who and why; empty: nobody did."""
     shapes: list[chart.Shape]
     facts: list[Fact]
     tries: list[Try]
@@ -98,12 +100,21 @@ def step_view(
         took=took,
         took_look=took_look,
         why=words.why(row) if wrong else "",
+        by_hand=_by_hand(step),
         shapes=chart.shapes(step, tries, told.span, told.epoch),
         facts=list(_facts(step, row, told)),
         tries=[_try(it, told) for it in reversed(attempts)],
         tries_before=max(0, (attempts[0].number if attempts else 1) - 1),
         due_at=row.due_at if step.state is StepState.BACKING_OFF else None,
     )
+
+
+def _by_hand(step: Step) -> str:
+    if not step.repairs:
+        return ""
+    last = step.repairs[-1]
+    before = "" if last.generation == step.generation else "before: "
+    return f"{before}{said.repair_text(last.act, last.actor)}: {last.reason}"
 
 
 def _is_pausing(step: Step) -> bool:

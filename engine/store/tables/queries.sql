@@ -91,7 +91,7 @@ FROM step JOIN run ON run.id = step.run_id WHERE step.id = ?;
 -- outline: what a page of a run is laid out by; of a stopped run (?2) nothing that is open moves
 SELECT id, CASE WHEN depth > 1 THEN parent_id WHEN depth = 1 THEN ?1 END AS parent_id, name,
     CASE WHEN ?2 AND ended_at IS NULL THEN 'paused' ELSE state END AS state,
-    submitted_at, ended_at, due_at
+    submitted_at, ended_at, due_at, repairs IS NOT NULL AS by_hand
 FROM step WHERE id >= ?1 AND id < ?1 || '.' ORDER BY ordinal;
 
 -- some_steps: some steps of a run

@@ -122,7 +122,7 @@ def _steps(text: str) -> dict[str, Any]:
     """What the page of a run and its file say."""
     view = StepView(
         id=text, label=text, state=text, state_text=text, tried=text, took=text, took_look=text,
-        why=text, shapes=[Shape(text, 0, 1)], facts=[Fact(text, text, text)],
+        why=text, by_hand=text, shapes=[Shape(text, 0, 1)], facts=[Fact(text, text, text)],
         tries=[Try(1, text, NOW, text, text, text, text)], tries_before=1, due_at=NOW,
     )  # fmt: skip
     return {

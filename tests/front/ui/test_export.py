@@ -22,7 +22,7 @@ from engine.process.budget import Budget
 
 
 def row(name: str) -> dict[str, Any]:
-    return {"step": SimpleNamespace(id=name)}
+    return {"step": SimpleNamespace(id=name, by_hand="skipped by ana" if name in "yz" else "")}
 
 
 def test_what_is_left_out_is_said() -> None:
@@ -51,6 +51,19 @@ async def test_it_is_no_larger_than_5_mib(line_bytes: int, lines: int) -> None:
     with of_rows("abcde"):
         reply = await Exports(site_of(html, Budget(1 << 30))).run_file(Who(), "R", {})
     assert len(reply.body) == line_bytes * lines
+
+
+async def test_what_was_done_by_hand_is_left_out_last() -> None:
+    """Whoever reads the file looks for it."""
+
+    async def html(name: str, who: Who, members: dict[str, Any], bytes_max: int) -> bytes:
+        if len(members["rows"]) > 3:
+            raise TooLong
+        return "".join(row["step"].id for row in members["rows"]).encode()
+
+    with of_rows("abcdefgz"):
+        reply = await Exports(site_of(html, Budget(1 << 30))).run_file(Who(), "R", {})
+    assert reply.body == b"az"
 
 
 @contextmanager

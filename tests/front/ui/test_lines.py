@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from engine.front.ui.lines import AT_ONCE, Line, Lines, lines, rest_text
+from engine.front.ui.lines import AT_ONCE, Line, Lines, lines, rest_text, worth_most
 from tests.front.ui.support import a_step
 
 
@@ -51,6 +51,36 @@ def test_of_a_fold_those_stand_out_that_need_looking_at() -> None:
     shown = [line.step.state for line in found[1:-1]]
     assert shown == ["backing-off"] * 10 + ["failed"] * 10
     assert drawn(found)[-1] == "└─ steps ×45  ▸30 ✓10 ↻5"
+
+
+def test_what_was_done_by_hand_is_not_folded() -> None:
+    """However much of it there is, and beside as many others as else."""
+    states = ["completed"] * 30 + ["failed"] * 30 + ["completed"] * 40
+    steps = [
+        a_step("R", None),
+        *(a_step(f"s{n}", state=it, by_hand=n % 4 == 0) for n, it in enumerate(states)),
+    ]
+    found, _ = laid_out(lines(steps))
+    assert [line.step.name for line in found if line.step.by_hand and not line.rest] == [
+        f"s{n}" for n in range(0, 100, 4)
+    ]
+    assert sum(line.step.state == "failed" and not line.step.by_hand for line in found) == 20
+    assert drawn(found)[-1] == "└─ steps ×55  ✓52 ✗3"
+
+
+def test_where_nobody_can_unfold_all_that_differ_have_lines() -> None:
+    """A file: only what is just done is one line."""
+    states = ["completed"] * 300 + ["failed"] * 30 + ["cancelled"] * 40
+    steps = [a_step("R", None), *(a_step(f"s{n}", state=it) for n, it in enumerate(states))]
+    found, _ = laid_out(lines(steps, shown_of_folded=2_000))
+    assert len(found) == 1 + 70 + 1
+    assert drawn(found)[-1] == "└─ steps ×300  ✓300"
+
+
+@pytest.mark.parametrize(("most", "left"), [(9, "abcdefgh"), (4, "abeg"), (1, "e"), (0, "")])
+def test_of_too_many_what_was_done_by_hand_stays_first(most: int, left: str) -> None:
+    """Then what is at the beginning; all in their order."""
+    assert "".join(worth_most("abcdefgh", most, "eg".__contains__)) == left
 
 
 def test_the_page_of_a_fold_has_all_of_it() -> None:
