@@ -92,11 +92,18 @@ def how_far(job: BulkAnswer) -> str:
     return f"about {times.span(left / max(1, job.rate_per_s) * 1_000)} left"
 
 
-def end_told(job: BulkAnswer) -> Part:
-    """A job that has just ended, in a sentence."""
+def begin_told(job: BulkAnswer, by: str) -> Part:
+    """A job that somebody has just begun, in a sentence."""
+    of = "1 run" if job.total == 1 else f"{job.total:,} runs"
+    return f"job {short_id(job.id or '')} by {by} began: {job.action} {of} · 6 shows it", "strong"
+
+
+def end_told(job: BulkAnswer, by: str = "") -> Part:
+    """A job that has just ended, in a sentence; `by` another."""
     how = "stopped" if job.state == "aborted" else "ended"
     came = came_of(job)
-    told = f"job {short_id(job.id or '')} {how}: {job.done:,} of {job.total:,}"
+    who = f" by {by}" if by else ""
+    told = f"job {short_id(job.id or '')}{who} {how}: {job.done:,} of {job.total:,}"
     told += f" {PAST.get(job.action, job.action)}" + (f": {came}" if came else "")
     told += f" · {job.stopped_because}" if job.stopped_because else ""
     is_bad = job.state == "aborted" or "failed" in (job.runs or {})

@@ -15,7 +15,7 @@ from tui.boards.cells import Piece
 from tui.boards.held import NAME_CELLS
 from tui.data.inputs import LinkState
 from tui.data.model import Happening, short_id
-from tui.data.store import Store
+from tui.data.store import OF_A_JOB, Store
 from tui.text import fmt, sanitize
 from tui.text.sanitize import clip, width
 
@@ -26,8 +26,6 @@ ACT_TOLD_MS = 15_000
 EVENTS_LOOKED_AT = 2_000
 NAMED_MAX = 2
 """Of more who look it is said how many there are."""
-OF_A_JOB = " bulk:"
-"""Behind the name of whoever began a job: it acts on many runs, and its board tells of it."""
 PAST: dict[str, str] = {
     Action.RETRY: "retried",
     Action.PAUSE: "paused",

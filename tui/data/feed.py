@@ -307,7 +307,9 @@ class Feed:
     @property
     def _job_outdated(self) -> str | None:
         """The bulk job to be read: no event tells how one goes on, nor what comes of its runs. Also
-        while another board is looked at, so that whoever began one hears of its end."""
+        while another board is looked at, so that everybody hears of its beginning and its end."""
+        if self._store.jobs_heard:
+            return next(iter(self._store.jobs_heard))
         going = [job.id for job in self._store.jobs if job.state == "running"]
         looked_at = self._store.job(self.job_id)
         if looked_at is not None and not is_settled(looked_at) and looked_at.id not in going:
@@ -459,6 +461,7 @@ class Feed:
     async def _read_job(self, job_id: str) -> None:
         began = anyio.current_time()
         self._job_turn += 1
+        self._store.jobs_heard.discard(job_id)  # whatever comes of this: it is asked for once
         try:
             self._take(JobRead(await self._client.operate.bulk_job(job_id)))
         except ProblemError as error:

@@ -59,6 +59,8 @@ EVENTS_KEPT_MAX = 10_000
 NOTABLE_KEPT_MAX = 2_000
 """They are kept longer than the many between them."""
 NOT_READ = Status()
+OF_A_JOB = " bulk:"
+"""Behind the name of whoever began a job, then its id: of what the job did."""
 SILENCE_S_MAX = 10.0
 """Two heartbeats: who is silent for so long is not there, whatever the socket says."""
 
@@ -117,6 +119,10 @@ class Store:
         self.hosts: dict[str, Host] = {}
         self.holds = NOTHING_HELD
         self.jobs: tuple[BulkAnswer, ...] = ()
+        self.jobs_heard: set[str] = set()
+        """Jobs that act, as events say, and are not known: each is read once."""
+        self.jobs_begun: list[str] = []
+        """Of these, those that were running when they were read."""
         self.jobs_ended: list[str] = []
         """Those that ended since somebody was told of it."""
         self.gone: str | None = None
@@ -189,9 +195,7 @@ class Store:
                 self._jobs_read(read.found)
             case JobRead() as read:
                 self._heard()
-                self._jobs_read(tuple(
-                    read.found if job.id == read.found.id else job for job in self.jobs
-                ))  # fmt: skip
+                self._job_read(read.found)
             case TreeRead() as read:
                 self._keep_tree(read.tree)
             case TreeGone() as gone:
@@ -292,6 +296,15 @@ class Store:
         self.changes.counts = True
         self._put("causes", list(self.causes))
 
+    def _job_read(self, found: BulkAnswer) -> None:
+        """One that is known, or of which an event has told."""
+        if self.job(found.id) is not None:
+            self._jobs_read(tuple(found if job.id == found.id else job for job in self.jobs))
+            return
+        self._jobs_read((found, *self.jobs))
+        self.listing("jobs").expire()
+        (self.jobs_begun if found.state == "running" else self.jobs_ended).append(found.id or "")
+
     def _jobs_read(self, found: tuple[BulkAnswer, ...]) -> None:
         """What came of their runs is told of one at a time, and kept from then on."""
         known = {job.id: job for job in self.jobs}
@@ -306,10 +319,10 @@ class Store:
         self.jobs = tuple(jobs)
         self._put("jobs", [job.id or "" for job in self.jobs])
 
-    def take_ended_jobs(self) -> list[BulkAnswer]:
-        """The jobs that ended since this was last asked."""
-        ended, self.jobs_ended = self.jobs_ended, []
-        return [job for job in map(self.job, ended) if job is not None]
+    def take_moved_jobs(self) -> list[BulkAnswer]:
+        """The jobs that others began, and those that ended, since this was last asked."""
+        moved, self.jobs_begun, self.jobs_ended = self.jobs_begun + self.jobs_ended, [], []
+        return [job for job in map(self.job, dict.fromkeys(moved)) if job is not None]
 
     def named(self, step_id: str) -> Named | None:
         """What a step's post said of it; None: no event has told."""
@@ -402,6 +415,10 @@ class Store:
             self.notable_seen += 1
         self.changes.events += 1
         self.changes.runs.add(event.run_id)
+        if isinstance(event.fact, Acted):
+            job_id = (event.fact.actor or "").partition(OF_A_JOB)[2]
+            if job_id and self.job(job_id) is None:
+                self.jobs_heard.add(job_id)
         if read.kind == "run":  # the last event of a change
             self._all_has_come()
             self._run_moved(event)

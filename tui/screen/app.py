@@ -216,7 +216,7 @@ class Dashboard(OnTerminal):
             return
         if changes.link and self.store.link.state is LinkState.LIVE and self.feed is not None:
             self.feed.poke()
-        self.acting.many.tell_of_ended()
+        self.acting.many.tell_of_moved()
         self.redraw()
 
     def tick(self) -> None:

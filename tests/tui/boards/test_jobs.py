@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import httpx
 import trio
 from msgspec import to_builtins
 
@@ -12,7 +13,15 @@ from tests.tui.engine_stand_in import StandIn, fed
 from tests.tui.on_screen import World, line_with, on_screen
 from tests.tui.support import NOW, store_at
 from tui.boards.cells import Seen, text_of
-from tui.boards.jobs import end_told, how_far, job_cells, job_told, left_alone, not_come_to
+from tui.boards.jobs import (
+    begin_told,
+    end_told,
+    how_far,
+    job_cells,
+    job_told,
+    left_alone,
+    not_come_to,
+)
 from tui.data.feed import JOB_EVERY_S, Board
 from tui.data.inputs import JobRead, JobsRead
 
@@ -81,6 +90,52 @@ def test_a_list_does_not_take_back_what_is_known() -> None:
     assert kept is not None
     assert (kept.runs, kept.failures) == (RUNS, (FailedRuns(503, None, 2),))
     assert store.jobs_ended == []
+
+
+def acts_as(of: BulkAnswer, who: str = "carla@desk") -> dict[str, Any]:
+    """What an event says of a job's act."""
+    return {"action": "retry", "actor": f"{who} bulk:{of.id}"}
+
+
+async def test_another_s_job_is_heard_of(autojump_clock: object) -> None:
+    """By its acts, from any board: it is read, each second while it runs, and not once more than
+    needed where that is refused."""
+    engine = StandIn()
+    path = "bulk/01K-67VZ0G3G"
+    engine.answers[path] = job("running", actor="carla@desk")
+    async with fed(engine) as it:
+        it.feed.show(Board("home"))
+        await trio.sleep(1)
+        for _ in range(3):
+            engine.happens("acted", status="backing-off", **acts_as(job()))
+        await trio.sleep(3 * JOB_EVERY_S)
+        assert it.store.jobs_begun == ["01K-67VZ0G3G"]
+        engine.answers[path] = job("aborted", runs=RUNS)
+        await trio.sleep(2 * JOB_EVERY_S)
+        assert it.store.jobs_ended == ["01K-67VZ0G3G"]
+        assert len(it.store.take_moved_jobs()) == 1
+        engine.answers["bulk/other"] = httpx.Response(404, json={"type": "/problems/not-found"})
+        engine.happens("acted", status="backing-off", action="retry", actor="ana bulk:other")
+        await trio.sleep(5 * JOB_EVERY_S)
+        assert len(engine.reads("bulk/other")) == 1
+        assert not it.refusals
+        assert not it.store.take_moved_jobs()
+
+
+@on_screen(actor="me@desk")
+async def test_another_s_job_is_told_of_on_any_board(world: World) -> None:
+    """That it began and how it ended, by whom; `X` from there is for one's own."""
+    running = job("running", actor="carla@desk")
+    world.event("step", "acted", "01R", "01R", status="backing-off", rev=9, **acts_as(running))
+    assert world.store.jobs_heard == {running.id}
+    world.store.apply(JobRead(running))
+    line_with(await world.shown(), "job 67VZ0G3G by carla@desk began: retry 61 runs · 6 shows it")
+    line_with(await world.press("X"), "the job that runs is another's: 6 chooses it")
+    world.store.apply(JobRead(job("aborted", done=5, actor="carla@desk")))
+    line_with(await world.shown(), "job 67VZ0G3G by carla@desk stopped: 5 of 61 retried")
+    assert (
+        begin_told(job(total=1), "ana")[0] == "job 67VZ0G3G by ana began: retry 1 run · 6 shows it"
+    )
 
 
 async def test_a_job_is_read_until_its_runs_have_ended(autojump_clock: object) -> None:

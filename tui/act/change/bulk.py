@@ -13,13 +13,15 @@ from functools import partial
 
 from engine.client import Action
 from engine.shown import times
+from engine.shown.said import who_text
 from engine.wire import BEYOND_A_JOB, BulkAnswer
 from tui.act.change.ask import Asking
 from tui.act.change.doing import NOTHING_GIVEN, Doing
 from tui.act.change.targets import Given, Target, action_for
 from tui.act.stage import Stage, telling
 from tui.boards.cells import Cell
-from tui.boards.jobs import end_told
+from tui.boards.jobs import begin_told, end_told
+from tui.boards.presence import own_name
 from tui.boards.selection import MARKED_MAX
 from tui.data.inputs import JobsRead
 from tui.data.model import short_id
@@ -147,24 +149,35 @@ class Many:
     # -- stopping ------------------------------------------------------------------------------
 
     def job(self) -> BulkAnswer | None:
-        """The job that `X` would stop."""
+        """The job that `X` would stop: the one under the cursor, or one's own from elsewhere."""
         jobs = self._stage.store.jobs
         running = [job for job in jobs if job.state == "running"]
         if self._stage.looking.view == "jobs":
             chosen = self._stage.selection().cursor_id
             return next((job for job in running if job.id == chosen), None)
-        return running[0] if running else None
+        return next((job for job in running if not self._by_another(job)), None)
 
-    def tell_of_ended(self) -> None:
-        """What came of jobs that have just ended, wherever one is."""
-        for job in self._stage.store.take_ended_jobs():
-            self._stage.tell(*end_told(job))
+    def tell_of_moved(self) -> None:
+        """That others began jobs, and what came of those that have just ended, wherever one is."""
+        for job in self._stage.store.take_moved_jobs():
+            by = self._by_another(job)
+            if job.state != "running":
+                self._stage.tell(*end_told(job, by))
+            elif by:
+                self._stage.tell(*begin_told(job, by))
+
+    def _by_another(self, job: BulkAnswer) -> str:
+        """Who began it, in words; empty: whoever looks."""
+        me = own_name(self._stage.store.status, self._stage.options.actor or "")
+        return "" if job.actor in (None, "", me) else who_text(job.actor)
 
     def why_not_abort(self) -> str:
         """Why there is nothing to stop; empty: there is."""
         if self.marching or self.job() is not None:
             return ""
         is_chosen = self._stage.looking.view == "jobs"
+        if not is_chosen and any(job.state == "running" for job in self._stage.store.jobs):
+            return "the job that runs is another's: 6 chooses it"
         return f"{'the job under the cursor is not' if is_chosen else 'no bulk job is'} running"
 
     def abort(self) -> None:
