@@ -136,7 +136,12 @@ def verdict(store: Store, *, is_past: bool = False) -> list[Piece]:
     if not told:
         hosts = "" if store.status.hosts is None else " no host is in trouble,"
         sign = Piece(f" {glyph(State.COMPLETED)} All is well", "good")
-        return [*before, sign, Piece(f": nothing needs a person,{hosts} nothing is held", "plain")]
+        _, dismissed = store.dismissed
+        but = f" but for {fmt.count(dismissed)} dismissed:" if dismissed else ""
+        well = f"{but or ': nothing needs a person,'}{hosts} nothing is held"
+        return [*before, sign, Piece(well, "plain")]
+    if store.dismissed[1]:
+        told.append((f" {fmt.count(store.dismissed[1])} dismissed", "dim"))
     joined = [piece for text, style in told for piece in (Piece(" ·", "dim"), Piece(text, style))]
     return [*before, *joined[1:]]
 

@@ -74,6 +74,20 @@ def test_all_is_well_in_one_line() -> None:
     home(test)
 
 
+def test_what_is_dismissed_is_named() -> None:
+    """It needs nobody until it comes again, and is there: in one line of 80 cells, too."""
+
+    async def test(world: World) -> None:
+        world.live(**WELL)
+        world.store.apply(CausesRead(CauseList((), 0, 0, dismissed_causes=2, dismissed_runs=274)))
+        told = "✓ All is well but for 274 dismissed: no host is in trouble, nothing is held"
+        assert (await world.shown())[2].strip() == told
+        world.live(**WELL | {"lateCount": 12})
+        assert (await world.shown())[2].strip() == "late 12 · 274 dismissed"
+
+    home(test)
+
+
 @pytest.mark.parametrize(
     ("status", "told"),
     [
