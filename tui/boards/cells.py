@@ -406,11 +406,17 @@ def event_cells(row: EventRow, name: str, seen: Seen) -> dict[str, Cell]:
     words, style = event_words(row)
     return {
         "at": (fmt.time_of_day(row.event.at, seen.zone, millis=True), "dim"),
-        "what": (f"{glyph(row.state)} {words}", style),
+        "what": (f"{_event_sign(row)} {words}", style),
         "run": (short_id(row.event.run_id), "dim"),
         "step": (name, "plain"),
         "more": (event_more(row), "dim"),
     }
+
+
+def _event_sign(row: EventRow) -> str:
+    """How the step or the run stood by then; before what somebody did that would read as what came
+    of the act."""
+    return SHAPES.by_hand if isinstance(row.event.fact, BY_PEOPLE) else glyph(row.state)
 
 
 def event_words(row: EventRow) -> Part:

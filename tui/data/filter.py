@@ -77,6 +77,8 @@ class Subject(NamedTuple):
     code: int | None = None
     age_ms: float | None = None
     dismissed: bool = False
+    has_failed: bool = False
+    """An attempt that failed: it did, also where its step is tried again."""
     why: str = ""
     """What is told of why."""
     seen: str = ""
@@ -248,6 +250,8 @@ def _stands(it: Subject, word: str) -> bool:
             return state in (State.FAILED, State.PAUSED) and not it.dismissed
         case "dismissed":
             return it.dismissed
+        case "failed":
+            return it.has_failed or state is State.FAILED
         case _:
             return state == word
 

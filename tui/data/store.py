@@ -130,6 +130,8 @@ class Store:
         self.listings: dict[str, Listing] = {}
         self.events: deque[Happening] = deque(maxlen=EVENTS_KEPT_MAX)
         self.events_seen = 0
+        self.listens_since: float | None = None
+        """Since when events are told, in ms; None: none was yet."""
         self.notable: deque[Happening] = deque(maxlen=NOTABLE_KEPT_MAX)
         """Acts of people, failures and ends."""
         self.notable_seen = 0
@@ -379,6 +381,8 @@ class Store:
                 self._met(beat.instance)
                 if (server_ms := ms_of(beat.server_time)) is not None:
                     self.time.hint(server_ms)  # it comes when it comes: an answer tells better
+                if self.listens_since is None:
+                    self.listens_since = self.time.now_ms()
                 self._all_has_come()
             case Counts(counts=counts):
                 self._count(counts)

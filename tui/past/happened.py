@@ -116,6 +116,7 @@ class EventRows:
             host=host if step is None else host_of(step.url),
             tries=fact.number if isinstance(fact, (Started, AttemptEnded, LateEnd)) else None,
             code=None if ended is None else ended.http_status,
+            has_failed=isinstance(fact, AttemptEnded) and fact.counts_as == "failure",
             why="" if ended is None else f"{ended.excerpt or ''} {ended.error or ''}",
             seen="\n".join((self._told(row), key or "", client or "", event.run_id)),
         )

@@ -257,4 +257,5 @@ def test_events_in_words(kind: str, members: dict[str, Any], told: str) -> None:
     store = store_at()
     store.apply(event(kind, 1, "failed", **members))
     cells = event_cells(EventRow(store.events[0]), "w", Seen(NOW))
-    assert text_of(cells["what"]) == f"✗ {told}"
+    sign = "✎" if kind == "acted" else "✗"
+    assert text_of(cells["what"]) == f"{sign} {told}"

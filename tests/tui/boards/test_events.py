@@ -7,9 +7,11 @@ from typing import Any
 
 import pytest
 
+from engine.core.text.times import rfc3339
+from engine.wire.events import Event, Heartbeat
 from tests.tui.on_screen import World, line_with, on_screen, run_row
 from tests.tui.scene import scene
-from tests.tui.support import RUN, event, head_text, row_text, store_at
+from tests.tui.support import NOW, RUN, event, head_text, row_text, store_at
 from tui.boards.cells import EVENTS, Cell, layout, text_of
 from tui.boards.rows import BoardRows
 from tui.data import store as kept
@@ -17,6 +19,7 @@ from tui.data.filter import event_filter, events_fault
 from tui.data.model import short_id
 from tui.data.store import Store
 from tui.past import happened
+from tui.text import fmt
 
 SHIP = f"{RUN}-ship"
 SPEC = {"name": "ship", "workflow": "order", "url": "http://acme.test/ship", "key": "ord-1"}
@@ -72,9 +75,9 @@ def rows(store: Store, q: str = "", *, every: bool = False) -> list[str]:
 def test_a_retry_is_one_row() -> None:
     """And how its run ends another; all of it can be had."""
     store = told(store_at(), *RETRIED)
-    assert rows(store) == ["◌ retry by ana · “mended”"]
+    assert rows(store) == ["✎ retry by ana · “mended”"]
     told(store, ENDED)
-    assert rows(store) == ["✓ run completed", "◌ retry by ana · “mended”"]
+    assert rows(store) == ["✓ run completed", "✎ retry by ana · “mended”"]
     assert len(rows(store, every=True)) == len(RETRIED) + 1
 
 
@@ -90,7 +93,7 @@ def test_an_act_says_what_came_of_it_in_its_own_row() -> None:
         ("acted", "completed", SHIP, 5, {"action": "skip", "actor": "bo"}),
         ("result-set", "completed", SHIP, 5, {"act": "skip", "actor": "bo"}),
     )
-    assert rows(store) == ["✓ skip by bo", "⊘ cancel by ana"]
+    assert rows(store) == ["✎ skip by bo", "✎ cancel by ana"]
 
 
 def test_a_failure_and_what_it_means_for_the_run_are_one_row() -> None:
@@ -190,12 +193,20 @@ POSTED: list[tuple[str, str, str, int, dict[str, Any]]] = [
         ("error:decl", 1), ("code:4xx", 1), ("code:402 try:1", 1), ("try:>1", 0),
         ("is:completed", 1), ("!is:completed", 2), ("is:live", 2), ("wf:ord*", 3), ("wf:other", 0),
         ("client:shop", 3), ("key:ord-1", 3), ("step:ship", 2), ("!step:ship", 1),
+        ("is:failed", 1), ("is:failed host:acme.test", 1), ("is:failed ana", 0),
         ("host:acme.test", 3), ("ana", 1), ("declined", 1), (short_id(RUN).lower(), 3), ("  ", 3),
     ],
 )  # fmt: skip
 def test_the_filter_of_events(q: str, found: int) -> None:
     """The language of filters, of what is known of an event and its run."""
     assert len(rows(told(store_at(), *POSTED), q)) == found
+
+
+def test_an_act_has_a_sign_of_its_own() -> None:
+    """Not that of the state in which its run stood: a note of a failed run has not failed."""
+    store = told(store_at(), ("acted", "failed", RUN, 1, {"action": "note", "actor": "tess"}))
+    store = told(store, ("attempt-ended", "failed", SHIP, 5, FAILED | {"number": 1}))
+    assert [row.partition(" · ")[0][:6] for row in rows(store)] == ["✗ try ", "✎ note"]
 
 
 def test_what_is_not_known_of_an_event_is_not_found() -> None:
@@ -234,7 +245,7 @@ def test_what_matters_is_kept_longer_than_the_rest(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(kept, "EVENTS_KEPT_MAX", 5)
     store = told(store_at(), *RETRIED)
     assert store.events_dropped == len(RETRIED) - 5
-    assert rows(store) == ["◌ retry by ana · “mended”"]
+    assert rows(store) == ["✎ retry by ana · “mended”"]
     assert len(rows(store, every=True)) == 5
 
 
@@ -273,7 +284,9 @@ def happens(world: World) -> None:
 @on_screen()
 async def test_the_board_says_that_it_shows_a_choice(world: World) -> None:
     """And how to see everything; there it says how to come back."""
-    assert "Nothing has happened since" in line_with(await world.press("5"), "Nothing")
+    opened = await world.press("5")
+    assert "Nothing has happened since" in line_with(opened, "Nothing")
+    assert line_with(opened, "`atomic tui --replay 1h` shows what happened before.")
     happens(world)
     shown = await world.shown()
     assert line_with(shown, "acts, failures, ends · m shows all · 3 of 5 · following")
@@ -282,6 +295,17 @@ async def test_the_board_says_that_it_shows_a_choice(world: World) -> None:
     assert line_with(every, "every event · m shows a choice · 5 of 5")
     assert line_with(every, "step posted")
     assert not any("step posted" in line for line in await world.press("m"))
+
+
+@on_screen(size=(160, 40))
+async def test_the_board_says_what_it_has_not(world: World) -> None:
+    """What was before the dashboard was opened, and what people did to no run."""
+    world.store.apply(Event("f-0", "heartbeat", Heartbeat(rfc3339(NOW), "a")))
+    happens(world)
+    since = fmt.time_of_day(NOW)
+    told = f"since {since} (before: --replay 1h) · holds, notes of causes: atomic audit"
+    assert line_with(await world.press("5"), told)
+    assert line_with(await world.press("/", *"hold", "enter"), "`atomic audit` lists them")
 
 
 @on_screen()

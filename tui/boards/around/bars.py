@@ -51,6 +51,8 @@ COUNTED_AS = {"runs": " runs", "retries": " steps", "hosts": " hosts", "jobs": "
 """What a board has as its rows: a tab counts the same."""
 CHOICE = "acts, failures, ends"
 """The events that are shown unless somebody asks for all."""
+NO_EVENTS = "holds, notes of causes"
+"""What people do that is of no run, and so no event of one."""
 Line = tuple[list[Piece], list[Piece]]
 
 
@@ -350,6 +352,9 @@ def _of_events(it: Shown) -> list[Piece]:
     if every and store.events_dropped:
         told += f" · {fmt.count(store.events_dropped)} dropped"
     told += " · following" if it.looking.following else ""
+    if store.listens_since is not None and not it.looking.is_recording:
+        since = fmt.time_of_day(store.listens_since, it.looking.seen(store).zone)
+        told += f" · since {since} (before: --replay 1h) · {NO_EVENTS}: atomic audit"
     return [Piece(f" {which}", "plain"), Piece(more + told, "dim")]
 
 

@@ -238,11 +238,14 @@ def _no_events(store: Store, asked: Viewed) -> Iterator[tuple[str, str]]:
     if not store.events_seen:
         yield "Nothing has happened since the dashboard was opened.", "plain"
         yield "What happens on the engine appears here as it does.", "dim"
+        if not asked.is_recording:
+            yield "`atomic tui --replay 1h` shows what happened before.", "dim"
         return
     among = f"{store.events_seen:,} event{'' if store.events_seen == 1 else 's'}"
     if asked.q:
         yield f"Nothing matches {asked.q} among {among}.", "plain"
         yield "esc clears the filter, / changes it", "dim"
+        yield "holds, and notes of causes, are no events of runs: `atomic audit` lists them", "dim"
     else:
         yield f"Nobody acted, nothing failed and no run ended: {among}.", "good"
     if not asked.every_event:
