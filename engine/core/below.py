@@ -48,6 +48,12 @@ def says_that_it_ends(step: Step, outcome: Outcome) -> bool:
     return status == FAILED_DEPENDENCY or outcome.no_retry or status in step.policy.stop_on
 
 
+def passes_on(run: Run, step: Step, flight: Flight, outcome: Outcome | None) -> bool:
+    """Whether an answer says no more than that a step below failed: it is no failure of its own."""
+    is_424 = isinstance(outcome, Answered) and outcome.http_status == FAILED_DEPENDENCY
+    return is_424 and failure_below(run, step, flight) is not None
+
+
 def may_fail(step: Step, below: Step | None) -> bool:
     """Whether the step fails when it is tried no more; else it is paused.
 

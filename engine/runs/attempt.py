@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from engine.core.below import passes_on
 from engine.core.model import Flight, Step, StepState
 from engine.core.outcome import FAILED_BODY_BYTES_MAX, Answered, CallError, Outcome, Unanswered
 from engine.core.rules.attempt import is_suspended
@@ -21,7 +22,7 @@ from engine.core.rules.trace import traceparent
 from engine.ports.caller import Invocation
 from engine.ports.store import Body
 from engine.runs.limits.concurrency import host_of
-from engine.runs.limits.hosts import OK, SUSPENDED
+from engine.runs.limits.hosts import OK, PASSED_ON, SUSPENDED
 from engine.runs.open.flow import AttemptFlow, Payload
 from engine.runs.open.late import CLOSED
 from engine.runs.open.request import Request, RunUnderWay
@@ -129,6 +130,8 @@ class Attempt(Request):
             if flight is not None and is_suspended(step, flight, outcome)
             else OK
             if is_ok
+            else PASSED_ON
+            if flight is not None and passes_on(self.live.run, step, flight, outcome)
             else _result(outcome),
             retry=step.failures > 0,
             took_ms=None if self.has_hung else self.took_ms,

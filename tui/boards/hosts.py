@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from engine.shown import times
 from tui.boards.cells import MIDDLE, NONE, WIDE, Cell, Column, Part, Seen
-from tui.data.hosts import Host
+from tui.data.hosts import FAILING_SHARE, Host, failing_share
 from tui.text import fmt
 
 HOSTS = (
@@ -29,8 +29,8 @@ MEANS = {
     "retry-budget": "its host fails, and enough of its calls are retries",
 }
 """What keeps those back that wait for something, as far as the word does not say it."""
-OK_SHARE_MIN, DOWN_SHARE = 0.9, 0.01
-"""Below the one a host does badly; below the other it is as good as down."""
+DOWN_SHARE = 0.01
+"""Of whose attempts fewer succeed, is as good as down."""
 OK_ENDED_MIN = 5
 """Of fewer attempts no share is told."""
 
@@ -51,7 +51,7 @@ def host_cell(host: Host, seen: Seen) -> Cell:
 def host_cells(host: Host, seen: Seen) -> dict[str, Cell]:
     """A host's row."""
     share = ok_share(host)
-    bad = share is not None and share < OK_SHARE_MIN
+    bad = (failing_share(host.ended, host.succeeded) or 0.0) > FAILING_SHARE
     how = "good" if share is None or not bad else "alarm" if share >= DOWN_SHARE else "failed"
     shares = [succeeded / ended if ended else None for ended, succeeded in host.by_minute]
     spark = fmt.sparkline(shares, top=1.0)

@@ -26,10 +26,14 @@ WORSE_MIN = 3
 """So many attempts more than before's share would have made: one failure is no alarm."""
 SPREADS_MIN = 2.0
 """And so many standard deviations: what chance makes of that share is no alarm."""
+FAILING_SHARE = 0.1
+"""A host does badly of whose attempts more fail."""
 NEW_SHARE_MIN = 0.5
 """Of a host of which nothing is known from before."""
-NO_FAILURES = ("2xx", "suspended")
-"""Results of attempts that did not fail; those that were suspended are none that ended."""
+NOT_ENDED = ("suspended", "passed-on")
+"""Results of attempts that say nothing of the host: they wait for steps, or one of these failed."""
+NO_FAILURES = ("2xx", *NOT_ENDED)
+"""Results of attempts that did not fail."""
 
 
 class Trend(NamedTuple):
@@ -89,13 +93,27 @@ class Host(Struct, frozen=True):
     """What those of `ended` that failed came to, the most first."""
 
 
+def failing_share(ended: int, succeeded: int) -> float | None:
+    """Of so many attempts those that failed, from 0 to 1; None: too few to say so of a host."""
+    failed = ended - succeeded
+    return failed / ended if ended >= ENDED_MIN and failed >= WORSE_MIN else None
+
+
+def _worst_first(host: Host) -> tuple[bool, float, str]:
+    """What fails for too many of its attempts, the most of them first; then all others by name."""
+    share = failing_share(host.ended, host.succeeded) or 0.0
+    bad = share if share > FAILING_SHARE else 0.0
+    return host.stands_still is None, -bad, host.id
+
+
 def standing_still(status: Status) -> dict[str, str]:
     """Hosts whose workers all wait for each other, as the engine sees it, and why in a sentence."""
     return {row.host: row.why for row in status.standstills or ()}
 
 
 def hosts_of(status: Status) -> dict[str, Host]:
-    """The hosts of the wire, by name; and those that are held, which may be called no more."""
+    """The hosts of the wire by their names, the worst first; and those that are held, which may be
+    called no more."""
     still = standing_still(status)
     found = {row.host: host_row(row, status, still.get(row.host)) for row in status.hosts or ()}
     held = Holds.of(status.holds or ())
@@ -103,7 +121,7 @@ def hosts_of(status: Status) -> dict[str, Host]:
     for hold in held.in_force:
         if hold.kind == HoldKind.HOST and hold.name not in covered:
             found.setdefault(hold.name, Host(hold.name, 0, 0, None, (), 0, 0))
-    return found
+    return {host.id: host for host in sorted(found.values(), key=_worst_first)}
 
 
 def host_row(row: HostRow, status: Status, stands_still: str | None = None) -> Host:
@@ -136,7 +154,7 @@ def trend_of(results: Mapping[str, Sequence[int]]) -> Trend:
     for name, counts in results.items():
         for at, count in enumerate(counts, minutes - len(counts)):
             failed[at] += 0 if name in NO_FAILURES else count
-            ended[at] += 0 if name == "suspended" else count
+            ended[at] += 0 if name in NOT_ENDED else count
     begun = max(0, minutes - LATELY_MINUTES)
     ended_before = sum(ended[:begun])
     return Trend(

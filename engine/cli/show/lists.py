@@ -33,7 +33,7 @@ NAMED_MAX = 10
 LISTENERS_SHOWN_MAX = 10
 FAILING_HOSTS_MAX = 10
 """Of more it is said how many."""
-NO_FAILURES = frozenset({"2xx", "suspended"})
+NO_FAILURES = frozenset({"2xx", "suspended", "passed-on"})
 """What attempts come to that have not failed."""
 CHANGED_SHOWN_MAX = 100
 """More steps than these are counted."""

@@ -21,6 +21,8 @@ OK = 2
 """As a result: a 2xx that was recorded."""
 SUSPENDED = 0
 """As a result: its function waits for steps; no success, and no failure either."""
+PASSED_ON = 424
+"""As a result: its function answered 424 for a failure below; not this host's failure."""
 HOSTS_KEPT_MAX = 200
 """Those last called; the figures of others are dropped."""
 STEPS_AN_OCTAVE = 4
@@ -38,6 +40,8 @@ class Minute(Struct):
     failed: int = 0
     suspended: int = 0
     """Beside those."""
+    passed_on: int = 0
+    """Likewise."""
     retries: int = 0
     failed_by: dict[int | CallError, int] = field(default_factory=dict)
     """How many failed so, by the hundred of their status or, unanswered, by why."""
@@ -58,7 +62,7 @@ class HostFigures(Struct, frozen=True):
     """(ended, succeeded) of each minute of the window, the latest last."""
     results: dict[str, tuple[int, ...]] = {}
     """What they came to, of each of RESULT_MINUTES, the latest last: `2xx`, `5xx`, a CallError,
-    `suspended`."""
+    `suspended`, `passed-on`."""
     retries: tuple[int, ...] = (0,) * RESULT_MINUTES
     """How many of these were of steps that had failed before."""
 
@@ -78,8 +82,8 @@ class Hosts:
         took_ms: float | None,
         now_ms: int,
     ) -> None:
-        """An attempt ended: OK, SUSPENDED, with an answer (the hundred of its status), or without.
-        `took_ms` is None when it waited for steps, not for the host."""
+        """An attempt ended: OK, SUSPENDED, PASSED_ON, with an answer (the hundred of its status),
+        or without. `took_ms` is None when it waited for steps, not for the host."""
         minutes = self._hosts.get(host)
         if minutes is None:
             minutes = self._hosts[host] = deque(maxlen=RESULT_MINUTES)
@@ -94,6 +98,8 @@ class Hosts:
             minute.succeeded += 1
         elif result == SUSPENDED:
             minute.suspended += 1
+        elif result == PASSED_ON:
+            minute.passed_on += 1
         else:
             minute.failed += 1
             minute.failed_by[result] = minute.failed_by.get(result, 0) + 1
@@ -137,6 +143,7 @@ def _results(minutes: list[Minute]) -> dict[str, tuple[int, ...]]:
     found = {
         f"{OK}xx": tuple(each.succeeded for each in minutes),
         "suspended": tuple(each.suspended for each in minutes),
+        "passed-on": tuple(each.passed_on for each in minutes),
     }
     for result in {result for each in minutes for result in each.failed_by}:
         name = result.value if isinstance(result, CallError) else f"{result}xx"

@@ -26,6 +26,7 @@ from tests.world import EPOCH_MS, ROOT, ok, still_open, world
 
 MINUTE_MS = 60_000
 NOW = 100 * MINUTE_MS
+NO_RETRY = RetryPolicy(count=0)
 HOUR = RetryPolicy(back_off_ms=3_600_000, jitter=0)
 
 
@@ -193,6 +194,28 @@ async def test_attempts_are_counted_for_their_host(autojump_clock: object, path:
     assert times["slow"] == pytest.approx(550, rel=0.1)
     assert times["mute"] == pytest.approx(2_200, rel=0.1)
     assert times["ill"] == 1
+
+
+async def test_a_failure_below_is_not_the_host_s_own(autojump_clock: object, path: Path) -> None:
+    """A function that passes it on with 424 has done what it should; 424 without one is its own."""
+
+    async def app(call: Invocation) -> Outcome:
+        if call.url == ROOT:
+            await it.post("http://other/step", retry=NO_RETRY)
+            return Answered(424)
+        return Answered(402 if "other" in call.url else 424)
+
+    async with world(path, app) as it:
+        await it.post(retry=NO_RETRY)
+        await it.post("http://alone/x", "alone", retry=NO_RETRY)
+        found = {each.host: each for each in it.engine.hosts.figures(EPOCH_MS)}
+    came = {host: (each.ended, {why: sum(it) for why, it in each.results.items()})
+            for host, each in found.items()}  # fmt: skip
+    assert came == {
+        "app:9000": (0, {"passed-on": 1}),
+        "other": (1, {"4xx": 1}),
+        "alone": (1, {"4xx": 1}),
+    }
 
 
 async def test_a_workflow_that_waits_says_nothing_of_its_host(

@@ -6,7 +6,17 @@ from collections.abc import Sequence
 
 import pytest
 
-from tui.data.hosts import ENDED_MIN, LATELY_MINUTES, WORSE_MIN, Trend, failures, trend_of
+from engine.wire import status_of
+from tui.data.hosts import (
+    ENDED_MIN,
+    LATELY_MINUTES,
+    WORSE_MIN,
+    Trend,
+    failing_share,
+    failures,
+    hosts_of,
+    trend_of,
+)
 
 MINUTES = 11
 
@@ -91,6 +101,31 @@ def test_what_is_told_of_it() -> None:
     assert trend.why == (("5xx", 3), ("attempt-timeout", 3))
     assert (trend.ended, trend.failed) == (8, 6)
     assert trend.before == pytest.approx(11 / 13)
+
+
+@pytest.mark.parametrize(
+    ("ended", "succeeded", "share"),
+    [(5, 2, 0.6), (4, 0, None), (5, 3, None), (200, 197, 0.015), (0, 0, None)],
+)
+def test_how_much_of_a_host_failed(ended: int, succeeded: int, share: float | None) -> None:
+    """Of little nothing is said: two failures are no alarm."""
+    assert failing_share(ended, succeeded) == share
+
+
+def test_the_worst_host_stands_first() -> None:
+    """By the share that failed, if it is too much; then by name. What was passed on from steps at
+    another host is not its failure."""
+    rows = [("a", 20, 19), ("b", 6, 4), ("c", 100, 35), ("d", 50, 10), ("e", 0, 0)]
+    status = status_of(
+        {"hosts": [
+            {"host": name, "ended": ended, "succeeded": ok, "p95Ms": 1, "byMinute": [[ended, ok]],
+             "inFlight": 0, "queued": 0, "results": {"2xx": [ok], "passed-on": [90]}}
+            for name, ended, ok in rows
+        ]}
+    )  # fmt: skip
+    found = hosts_of(status)
+    assert list(found) == ["d", "c", "a", "b", "e"]
+    assert found["c"].trend.failed == 0
 
 
 def test_what_failed_within_so_many_minutes() -> None:
