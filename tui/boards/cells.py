@@ -338,6 +338,7 @@ CAUSES = (
     Column("cause", "CAUSE", 20, flex=6, most=REASON_CELLS),
     Column("host", "HOST", 14, flex=2, from_width=MIDDLE, most=40),
     Column("what", "WORKFLOW › STEP", 18, flex=3, most=64),
+    Column("first", "FIRST", 6, right=True, from_width=MIDDLE),
     Column("last", "LAST", 6, right=True),
     Column("id", "ID", 8, from_width=WIDE),
 )
@@ -352,6 +353,7 @@ def cause_cells(cause: Cause, seen: Seen) -> dict[str, Cell]:
         "cause": _cause_cell(cause),
         "host": NONE if at is None else (at.host, "plain"),
         "what": cause_what(cause),
+        "first": age_cell(cause.first_at, seen),
         "last": age_cell(cause.last_at, seen),
         "id": (cause.id, "dim"),
     }

@@ -13,6 +13,8 @@ from tui.boards.presence import PAST
 from tui.data.model import ms_of, short_id
 
 WIDE, WIDER = 96, 117
+NOT_READ = ("not read yet", "dim")
+"""Lists of jobs do not count what came of their runs: it is read of the one under the cursor."""
 
 JOBS = (
     Column("state", "STATE", 8),
@@ -58,7 +60,7 @@ def came_cell(job: BulkAnswer) -> Part:
         return job.stopped_because, "cancelled"
     if told := came_of(job):
         return told, "failed" if (job.runs or {}).get("failed") else "plain"
-    return NONE
+    return NOT_READ if job.runs is None and job.done else NONE
 
 
 def came_of(job: BulkAnswer) -> str:

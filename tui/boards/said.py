@@ -66,16 +66,22 @@ def about_cause(cause: Cause, seen: Seen, cells: int) -> list[Cell]:
         ("what", cause_text(cause), str(cause.state)),
         ("where", cause_what(cause)[0], "plain"),
         ("runs", fmt.count(cause.runs), "plain"),
-        ("last", f"{age_cell(cause.last_at, seen)[0]} ago", "plain"),
+        ("first", _passed(cause.first_at, seen), "plain"),
+        ("last", _passed(cause.last_at, seen), "plain"),
         ("id", cause.id, "plain"),
     ]
-    if cause.pattern is not None:
+    if cause.pattern is not None and cause.pattern not in cause_text(cause):
         told.insert(1, ("all", cause.pattern, "plain"))
     if cause.dismissal is not None:
         style = "alarm" if cause.dismissal.came_again else "plain"
         told.append(("", dismissal_text(cause.dismissal, seen.now_ms), style))
     told += (("", note_text(note, seen.now_ms), "plain") for note in cause.notes)
     return [line for label, text, style in told for line in _beside(label, text, style, cells)]
+
+
+def _passed(at: int, seen: Seen) -> str:
+    """`11m ago, at 18:22:33`: when one of the runs that are stuck for it now got stuck."""
+    return f"{age_cell(at, seen)[0]} ago, at {fmt.moment(at, seen.now_ms, seen.zone)}"
 
 
 def _beside(label: str, text: str, style: str, cells: int) -> Iterator[Cell]:

@@ -34,6 +34,7 @@ SORTS: dict[str, dict[str, By]] = {
         "cause": boards.cause_text,
         "host": _cause_host,
         "what": lambda cause: boards.text_of(boards.cause_what(cause)),
+        "first": lambda cause: cause.first_at,
         "last": lambda cause: cause.last_at,
     },
     "hosts": {

@@ -322,6 +322,7 @@ class Cause(Struct, frozen=True):
     id: str
     runs: int
     new_runs: int
+    first_at: int
     last_at: int
     run_id: str
     workflow: str
@@ -464,6 +465,7 @@ def cause_of(row: CauseRow) -> Cause:
         id=row.cause,
         runs=row.runs,
         new_runs=row.new_runs,
+        first_at=ms_of(row.first_at) or 0,
         last_at=ms_of(row.last_at) or 0,
         run_id=row.run_id,
         workflow=row.workflow_name,

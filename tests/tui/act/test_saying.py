@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -145,6 +146,7 @@ async def test_notes_of_a_cause_are_seen(world: World) -> None:
     assert foot.startswith(" note 5s ago by bob: word")
     assert foot.rstrip().endswith("… · i shows all")
     lines = await world.press("i")
+    assert re.search(r"first  \d+\S* ago, at ", "\n".join(lines))
     for note in NOTES:
         line_with(lines, f"ago by ana@laptop: {note.text}")
     line_with(lines, "word end")

@@ -15,6 +15,7 @@ from tests.tui.support import NOW, store_at
 from tui.boards.cells import Seen, text_of
 from tui.boards.jobs import (
     begin_told,
+    came_cell,
     end_told,
     how_far,
     job_cells,
@@ -69,6 +70,12 @@ def test_what_came_of_its_runs() -> None:
     assert end_told(of) == (f"job 67VZ0G3G ended: 60 of 61 retried: {came}", "alarm")
     well = job(runs={"completed": 60})
     assert end_told(well) == ("job 67VZ0G3G ended: 60 of 61 retried: 60 completed", "strong")
+
+
+def test_what_is_not_read_yet_is_not_nothing() -> None:
+    """A list of jobs does not count what came of their runs; of none acted on nothing came."""
+    assert came_cell(job())[0] == "not read yet"
+    assert came_cell(job(done=0))[0] == came_cell(job(runs={}))[0] == "—"
 
 
 def test_how_far_it_is() -> None:
