@@ -125,13 +125,13 @@ def leads_to(row_id: str) -> tuple[str, str]:
 
 def verdict(store: Store, *, is_past: bool = False) -> list[Piece]:
     """Whether all is well; else what is not, what needs a person first. Of a past hour (`is_past`)
-    runs are told, and neither hosts nor holds."""
+    runs are told, and neither hosts nor holds; what is dismissed is so as of now."""
     if store.status is NOT_READ:
         return []
     told = list(_what_is_wrong(store))
     if is_past:
         told = told or [(" No run needed a person", "plain")]
-        told.append((" hosts and holds are not told of a past hour", "dim"))
+        told.append((" hosts, holds, dismissals are not told of a past hour", "dim"))
     before = [Piece(" as it was:", "dim")] if store.stale else []
     if not told:
         hosts = "" if store.status.hosts is None else " no host is in trouble,"
@@ -283,7 +283,7 @@ def _due(store: Store) -> Iterator[HomeRow]:
         buckets.insert(0, ("late", late, "alarm"))
     most = max((attempts for _, attempts, _ in buckets), default=0)
     if buckets and not most:
-        yield HomeRow("retries:none", ("0", "dim"), ("nothing waits to be tried again", "dim"))
+        yield HomeRow("retries:none", ("0", "dim"), (_why_nothing_is_due(store), "dim"))
         return
     for when, attempts, style in buckets:
         shown = counted(attempts, fmt.short)
@@ -293,6 +293,14 @@ def _due(store: Store) -> Iterator[HomeRow]:
             (shown, style if attempts else "dim"),
             ((f"{when:<6}", "dim"), (SHAPES.bar * length, "dim" if when != "late" else style)),
         )
+
+
+def _why_nothing_is_due(store: Store) -> str:
+    """What is held is due at no time, however long it has backed off."""
+    backs_off = store.counts.get(State.BACKING_OFF, 0)
+    if backs_off and store.holds.in_force:
+        return f"held: {fmt.count(backs_off)} back off, none is due"
+    return "nothing waits to be tried again"
 
 
 def _running(store: Store, seen: Seen) -> Section:

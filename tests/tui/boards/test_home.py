@@ -230,6 +230,18 @@ def test_what_is_stuck_is_counted_before_its_causes_are_read() -> None:
     home(test)
 
 
+def test_what_a_hold_keeps_is_due_at_no_time() -> None:
+    """So nothing is due; but something waits."""
+
+    async def test(world: World) -> None:
+        due = [each | {"attempts": 0} for each in DUE]
+        world.live(**WELL | {"due": due, "holds": [HOLD], "counts": {"backing-off": 35}})
+        told = "held: 35 back off, none is due"
+        assert told in line_with(await world.shown(), "DUE")
+
+    home(test)
+
+
 def test_nothing_is_due() -> None:
     """That is said, not drawn."""
 

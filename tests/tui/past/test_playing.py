@@ -178,8 +178,9 @@ def test_a_past_hour_says_what_it_has_not() -> None:
             shown = await it.press(":", *"at 14:13:55", "enter")
             line_with(shown, "Nothing waits to be tried again.")
             shown = await it.press("0")
-            told = "No run needed a person · hosts and holds are not told of a past hour"
+            told = "No run needed a person · hosts, holds, dismissals are not told of a past hour"
             assert told in line_with(shown, "needed a person")
+            assert "● was live" in shown[0]
             assert not any("nothing is held" in line for line in shown)
 
     asyncio.run(run())

@@ -71,14 +71,14 @@ class Shown(NamedTuple):
 
 def top(it: Shown, seen: Seen, badges: Sequence[str]) -> list[Line]:
     """Health, and the boards."""
-    left, right = health(it.store, seen, it.cells)
+    left, right = health(it.store, seen, it.cells, is_played=it.looking.is_recording)
     room = it.cells - sum(width(piece.text) for piece in (*left, *right)) - BETWEEN_CELLS
     return [(left, [*presence(it.store, it.actor, room), *right]), tabs(it, badges)]
 
 
-def health(store: Store, seen: Seen, cells: int = 0) -> Line:
-    """Whether the engine answers, and its own counts."""
-    pieces = [Piece(" "), *link(store, seen)]
+def health(store: Store, seen: Seen, cells: int = 0, *, is_played: bool = False) -> Line:
+    """Whether the engine answers, or did where that `is_played`, and its own counts."""
+    pieces = [Piece(" "), *link(store, seen, is_played=is_played)]
     if store.link.state is not LinkState.LIVE and not store.counts:
         return pieces, []
     if why := store_away(store):
@@ -143,8 +143,8 @@ def store_away(store: Store) -> str:
     return f"{why} Held by {told.held_by}." if told.held_by else str(why)
 
 
-def link(store: Store, seen: Seen) -> list[Piece]:
-    """How the connection is, in words."""
+def link(store: Store, seen: Seen, *, is_played: bool = False) -> list[Piece]:
+    """How the connection is, in words; or was."""
     state = store.link
     now = store.clock.monotonic()
     match state.state:
@@ -164,7 +164,7 @@ def link(store: Store, seen: Seen) -> list[Piece]:
                 return [Piece(f"{SHAPES.stale} stale {silent}", "reverse")]
     trip = store.time.round_trip_ms
     told = f"{SHAPES.live} live" + ("" if trip is None else f" {trip:.0f}ms")
-    pieces = [Piece(told, "good")]
+    pieces = [Piece(f"{SHAPES.live} was live", "dim") if is_played else Piece(told, "good")]
     restarted = state.restarted_at
     if restarted is not None and now - state.since < RESTART_TOLD_S:
         at = fmt.time_of_day(restarted, seen.zone)

@@ -257,6 +257,9 @@ def _nothing(store: Store, asked: Viewed) -> Iterator[tuple[str, str]]:
     done, have = fmt.count(number), "has" if number == 1 else "have"
     runs = "run" if number == 1 else "runs"
     match asked.view:
+        case "runs" | "retries" if asked.is_past and not store.runs:
+            yield "No run is recorded of this time.", "plain"
+            yield "( and ) go a minute back and on, :at 03:12 to a time", "dim"
         case "runs" if store.status is not NOT_READ and not any(store.counts.values()):
             yield "There is no run yet.", "plain"
             yield "They appear here by themselves. `atomic demo` shows an engine with some.", "dim"
