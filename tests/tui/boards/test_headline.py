@@ -97,9 +97,19 @@ def test_how_many_are_like_it() -> None:
     assert alike(well, well.trees[RUN]) == 0
 
 
+def test_why_goes_before_whose() -> None:
+    """Where there is no room for both; that there are others like it stays."""
+    store = run("failed", idempotency_key="k" * 250)
+    causes(store)
+    left, right = told(store, 80)
+    assert left.endswith(" · card: 402 card_declined")
+    assert right == "· 12 like it "
+    assert len(left + right) <= 80
+
+
 def test_a_long_key_leaves_room() -> None:
     """It is cut in its middle; nothing is told of a run that was not read."""
-    _, right = told(run("failed", idempotency_key="k" * 250), 80)
-    assert len(right) <= 80 // 3 + 3
+    _, right = told(run("failed", idempotency_key="k" * 250), 105)
+    assert len(right) <= 105 // 3 + 3
     assert "…" in right
     assert headline(store_at(), None, 80) == ([], [])

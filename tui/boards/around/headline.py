@@ -9,7 +9,7 @@ from tui.boards.cells import STILL_IN_FLIGHT, Part, Piece, run_state_cell, step_
 from tui.data.model import State, short_id
 from tui.data.store import Store
 from tui.data.tree import Tree, at_fault, in_flight_still
-from tui.text.sanitize import clip
+from tui.text.sanitize import clip, width
 
 WHOSE_CELLS = 40
 """The most that client and key take."""
@@ -36,6 +36,8 @@ def headline(
     right = [Piece(f"  {whose} ", "dim")]
     if as_of_ms is None and (others := alike(store, tree)):
         right.append(Piece(f"· {others:,} like it ", "alarm"))
+    if sum(width(piece.text) for piece in (*pieces, *right)) > cells:
+        right = right[1:]  # why goes before whose, which stands below, too
     return pieces, right
 
 
