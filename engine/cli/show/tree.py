@@ -81,7 +81,7 @@ def _move_lines(moves: Sequence[MoveRow]) -> list[str]:
     lines = [f"moved {count_text(unsaid, 'time')} before"] if unsaid > 0 else []
     for move in moves[-MOVED_SHOWN_MAX:]:
         when = "" if move.at is None else f" {clock_text(move.at)}"
-        who = "" if move.actor is None else f" by {safe(move.actor)}"
+        who = "" if move.actor is None else f" by {safe(said.who_text(move.actor))}"
         lines.append(f"moved{when}{who}: {safe(move.from_)} -> {safe(move.to)}")
     return lines
 

@@ -215,5 +215,5 @@ def plural(number: int, noun: str) -> str:
 
 FILTERS = (
     ago, cause, clock, count, dismissal, hold, host, jointed, look, moment, plural, reason, release,
-    short_id, sign, tried, upcoming, why,
+    short_id, sign, tried, upcoming, said.who_text, why,
 )  # fmt: skip

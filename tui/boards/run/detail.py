@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from engine.shown import times
+from engine.shown import said, times
 from engine.shown.states import SET_BY
 from engine.wire import DelayBy, Failure, FailureKind, HoldRow, MoveRow, NoteRow, PauseReason
 from tui.boards.cells import Cell, Part, Seen, last_text, step_state_cell, why_text
@@ -99,7 +99,7 @@ def _moved(moves: Sequence[MoveRow], seen: Seen) -> Iterator[tuple[str, str, str
     for move in moves[: -MOVES_SHOWN_MAX - 1 : -1]:
         at = ms_of(move.at)
         when = "" if at is None else f"{fmt.time_of_day(at, seen.zone)} "
-        who = "" if move.actor is None else f"by {move.actor} "
+        who = "" if move.actor is None else f"by {said.who_text(move.actor)} "
         yield "moved", f"{when}{who}{move.from_} → {move.to}", "plain"
     if len(moves) > MOVES_SHOWN_MAX:
         yield "", f"… and {len(moves) - MOVES_SHOWN_MAX} before", "dim"
