@@ -116,6 +116,8 @@ class Store:
         self.causes: dict[str, Cause] = {}
         self.dismissed = (0, 0)
         """Causes that need nobody until they come again, and runs of them."""
+        self._stuck_told: int | None = None
+        """How many runs need a person, as the last status said."""
         self.hosts: dict[str, Host] = {}
         self.holds = NOTHING_HELD
         self.jobs: tuple[BulkAnswer, ...] = ()
@@ -223,6 +225,9 @@ class Store:
 
     def _status_read(self, read: StatusRead) -> None:
         self._heard()
+        if read.status.stuck_count != self._stuck_told:
+            self._stuck_told = read.status.stuck_count
+            self.listing("causes").expire()  # no event tells that a cause was dismissed
         status = self.status = read.status
         self.status_outdated = False
         self.changes.counts = True

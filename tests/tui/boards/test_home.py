@@ -88,6 +88,17 @@ def test_what_is_dismissed_is_named() -> None:
     home(test)
 
 
+@on_screen(board="home")
+async def test_causes_are_read_again_when_fewer_runs_need_a_person(world: World) -> None:
+    """A colleague has dismissed one: no event tells that."""
+    world.live(**WELL | {"stuckCount": 7})
+    causes(world, 6, 1)
+    world.live(**WELL | {"stuckCount": 7})
+    assert not world.store.listing("causes").outdated
+    world.live(**WELL | {"stuckCount": 1})
+    assert world.store.listing("causes").outdated
+
+
 @pytest.mark.parametrize(
     ("status", "told"),
     [
