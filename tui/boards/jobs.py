@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from engine.shown import times
 from engine.shown.jobs import came_text
+from engine.shown.said import who_text
 from engine.wire import BulkAnswer
 from tui.boards.cells import NONE, Cell, Column, Part, Seen, time_cell
 from tui.boards.looks import SHAPES
@@ -71,7 +72,8 @@ def came_of(job: BulkAnswer) -> str:
 
 def job_told(job: BulkAnswer) -> Iterator[Part]:
     """A job in whole, for the line below the board."""
-    yield f"job {short_id(job.id or '')}", "strong"
+    by = f" by {who_text(job.actor)}" if job.actor else ""
+    yield f"job {short_id(job.id or '')}{by}", "strong"
     if came := came_of(job):
         yield f"{job.done:,} {PAST.get(job.action, job.action)}: {came}", "plain"
     if job.state == "running":

@@ -72,6 +72,12 @@ def test_what_came_of_its_runs() -> None:
     assert end_told(well) == ("job 67VZ0G3G ended: 60 of 61 retried: 60 completed", "strong")
 
 
+def test_who_began_it_is_told_where_it_has_no_column() -> None:
+    """In the line below the board."""
+    assert told(job(actor="carla@desk")).startswith("job 67VZ0G3G by carla@desk · ")
+    assert told(job()).startswith("job 67VZ0G3G · ")
+
+
 def test_what_is_not_read_yet_is_not_nothing() -> None:
     """A list of jobs does not count what came of their runs; of none acted on nothing came."""
     assert came_cell(job())[0] == "not read yet"
