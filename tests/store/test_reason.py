@@ -45,6 +45,25 @@ def root(state: StepState, error: str | None = ANSWERED, **members: object):
     return a_step("01A", 0, state=state, name="order", **told | members)
 
 
+async def test_a_run_that_waits_for_what_is_held_is_at_that(path: Path) -> None:
+    """Not at its workflow, which was sent home: the hold of the step's host is why it waits."""
+    home = "suspended: as it only waits"
+    top = a_step("01A", 0, state=StepState.WAITING, name="order", error=home)
+    steps = [
+        a_step("01A", 1, name="reserve", state=StepState.COMPLETED, ended_at=3),
+        a_step("01A", 2, name="book", state=StepState.PENDING, held_since=4),
+        a_step("01A", 3, name="mail", state=StepState.PENDING),
+    ]
+    await fill(path, [a_run("01A", top, *steps)])
+    async with store_at(path) as store:
+        found = await TableViews(store).tree("01A")
+    assert found is not None
+    run, _ = found[:2]
+    assert run.at is not None
+    assert (run.state, run.at.name, run.at.state) == ("waiting", "book", "pending")
+    assert run.reason is None
+
+
 @pytest.mark.parametrize(
     "top",
     [

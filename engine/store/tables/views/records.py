@@ -50,7 +50,7 @@ _AT = {
     # where an operator would look, by the run's state
     "running": "step.state <> 'running', step.depth DESC, step.ordinal DESC",
     "backing-off": "step.state <> 'backing-off', step.due_at NULLS FIRST",
-    "waiting": "step.state <> 'waiting', step.depth DESC",
+    "waiting": "step.held_since IS NULL, step.state <> 'waiting', step.depth DESC",
     "paused": "step.state <> 'paused', step.ordinal",
 }
 
