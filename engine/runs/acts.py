@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from msgspec.structs import replace
+
 from engine.core.access.client import ALERTS_CLIENT
 from engine.core.errors import Problem, Refused
 from engine.core.machine import Change
-from engine.core.model import Run
+from engine.core.model import Run, run_state
 from engine.core.rules.action import Action, Done, Order, act
 from engine.core.rules.post import WhyNot
 from engine.core.rules.repair import is_repeated
@@ -28,7 +30,9 @@ async def carry_out(
         raise store_unavailable(away)
     change = Change(run.copied() if order.dry_run else run)
     done = act(change, order, now=clock.steady_ms(), why_not=why_not)
-    if not order.dry_run:
+    if order.dry_run:
+        done = replace(done, state_before=run_state(run))
+    else:
         live.call_elsewhere(done.moved)
         live.commit(change, () if done.repeated else _bodies(live, order))
         acted(run.root.generation)

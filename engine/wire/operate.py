@@ -68,6 +68,7 @@ class ActionAnswer(Struct, frozen=True, rename="camel"):
     action: str
     dry_run: bool
     run: RunRow
+    """As the action leaves it; of a dry run as it would."""
     step: StepRow | None
     changed: tuple[str, ...]
     """Ids of the steps that changed."""
@@ -80,6 +81,8 @@ class ActionAnswer(Struct, frozen=True, rename="camel"):
     """By a `retarget`: the steps with a URL that it moves."""
     holds: tuple[HoldRow, ...] | UnsetType = UNSET
     """Told where there are any: what keeps steps of the run from starting, whatever was done."""
+    status_before: str | UnsetType = UNSET
+    """Told of a dry run: the state that the run is in."""
 
 
 class HoldRequest(Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):

@@ -382,6 +382,21 @@ def test_a_dry_run_names_the_steps(atomic: Atomic):
         assert told[101:] == more
 
 
+def test_a_dry_run_says_how_the_run_stands(atomic: Atomic):
+    """Not how it would: that is called so, and left out where it is the same. An older engine
+    tells nothing but how it would."""
+    rerun = {"action": "rerun", "dryRun": True, "run": RUN | {"status": "running"}}
+    for before, said in (
+        ({"statusBefore": "failed"},
+         "✗ failed  createUser  01A  rerun: would change 2 steps; the run would be running"),
+        ({"statusBefore": "running"}, "▸ running  createUser  01A  rerun: would change 2 steps"),
+        ({}, "createUser  01A  rerun: would change 2 steps; the run would be running"),
+    ):  # fmt: skip
+        would = answer(DONE | rerun | before)
+        told = atomic("rerun", "01A", "--step", "index", "--dry-run", answers=[answer(TREE), would])
+        assert told.stdout.splitlines()[0] == said
+
+
 def test_a_step_is_named_by_id_or_by_name(atomic: Atomic, engine: FakeEngine):
     """A unique name will do; an unknown or shared one is a usage error."""
     would = DONE | {"action": "rerun", "dryRun": True}

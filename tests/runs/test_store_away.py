@@ -10,7 +10,7 @@ import pytest
 import trio
 
 from engine.core.errors import Problem, Refused
-from engine.core.model import StepState
+from engine.core.model import StepState, run_state
 from engine.core.outcome import Answered, CallError, Outcome, Unanswered
 from engine.core.retry import OnExhausted, RetryPolicy
 from engine.core.rules.action import Action
@@ -296,6 +296,7 @@ async def test_actions_are_refused_and_dry_runs_are_not(autojump_clock, path: Pa
         run, done = await it.act(run_id, Action.CANCEL, dry_run=True)
         assert run is not None
         assert done.changed == [run.id]
+        assert (done.state_before, run_state(run)) == (StepState.BACKING_OFF, StepState.CANCELLED)
         with pytest.raises(Refused, match="Nothing was recorded"):
             await it.act(run_id, Action.CANCEL)
         await away.end()

@@ -265,14 +265,17 @@ def _store_lines(store: StoreStatus | None) -> list[str]:
 def action_text(answer: ActionAnswer) -> str:
     """What an action did, or would do: the steps that a dry run names, and what may be left
     undone."""
-    would = "would change" if answer.dry_run else "changed"
     count = count_text(len(answer.changed), "step")
-    head = (
-        f"{state_text(answer.run.status)}  {safe(answer.run.workflow_name)}  {safe(answer.run.id)}"
-    )
-    if answer.action == "note":
-        return f"{head}  noted"
-    lines = [f"{head}  {safe(answer.action)}: {would} {count}"]
+    named = f"{safe(answer.run.workflow_name)}  {safe(answer.run.id)}"
+    if answer.dry_run:
+        lines = [f"{_stands(answer)}{named}  {safe(answer.action)}: would change {count}"]
+        if answer.run.status != answer.status_before:
+            lines[0] += f"; the run would be {safe(answer.run.status)}"
+    elif answer.action == "note":
+        return f"{state_text(answer.run.status)}  {named}  noted"
+    else:
+        done = f"{safe(answer.action)}: changed {count}"
+        lines = [f"{state_text(answer.run.status)}  {named}  {done}"]
     if answer.moved:
         lines += [
             f"  {safe(it.step_name)}: {safe(it.from_)} -> {safe(it.to)}"
@@ -296,6 +299,11 @@ def action_text(answer: ActionAnswer) -> str:
     if answer.action in ("set-result", "skip") and not answer.dry_run:
         lines += _goes_on(answer)
     return "\n".join(lines)
+
+
+def _stands(answer: ActionAnswer) -> str:
+    """How the run is, whose row in a dry run is as it would be; an older engine does not say it."""
+    return f"{state_text(answer.status_before)}  " if answer.status_before else ""
 
 
 def _goes_on(answer: ActionAnswer) -> list[str]:

@@ -121,6 +121,8 @@ class Done(Struct, frozen=True):
     """By a `retarget`."""
     repeated: bool = False
     """It was done before, with the same idempotency key: nothing was done now."""
+    state_before: StepState | None = None
+    """Of a dry run: how the run stands."""
 
 
 def act(

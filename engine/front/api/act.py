@@ -102,6 +102,8 @@ async def action(
             for it in done.moved
         ),
     )
+    if asked.dry_run:  # of a run that a bug has stopped its record is as it is
+        answer = replace(answer, status_before=done.state_before or record.state)
     if run is not None and (
         held := holds_over(
             front.engine.holds, run.client, run.root.spec.workflow, run.steps.values()
