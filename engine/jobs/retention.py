@@ -80,6 +80,19 @@ class Plan(Struct, frozen=True):
         return max(0, round(freed) - (self.runs_go - self.keys) * KEY_BYTES)
 
 
+class Pass(Struct):
+    """One look at all that has grown old enough, and what went."""
+
+    since: int
+    """In milliseconds since the epoch."""
+    runs: int = 0
+    keys: int = 0
+    events: int = 0
+    ended_at: int | None = None
+    error: str | None = None
+    """Why it ended before all had gone."""
+
+
 class Memory(Protocol):
     """What is not to go, as somebody has it in memory."""
 
@@ -109,6 +122,9 @@ class Pruning:
         """From when on it acts, in milliseconds since the epoch."""
         self.runs_expired = self.keys_forgotten = self.events_removed = 0
         """Since the start."""
+        self.under_way: Pass | None = None
+        self.last: Pass | None = None
+        """That has ended since the start."""
         self._waits = self._is_asked = False
         self._clock_ahead_ms = 0
         """Why it waits, if it is for the clock."""
@@ -161,9 +177,10 @@ class Pruning:
             retention, runs, keys, steps, await self._store.old(before, first_run_id(before))
         )
 
-    def begin(self, actor: str) -> None:
-        """Act now, whatever is left of the time that a shorter retention waits. Raises Refused,
-        also while it waits as the clock may be wrong: nobody could take that back."""
+    def begin(self, actor: str) -> int:
+        """Act now, whatever is left of the time that a shorter retention waits: the pass that does
+        it begins no earlier than the time that is returned. Raises Refused, also while it waits as
+        the clock may be wrong: nobody could take that back."""
         if not self.retention.is_on:
             raise Refused(
                 Problem.NOT_POSSIBLE,
@@ -178,6 +195,7 @@ class Pruning:
             self._register(now, actor)
         self._is_asked = True
         self._asked.set()
+        return now
 
     # -- at work -------------------------------------------------------------------------------
 
@@ -220,25 +238,25 @@ class Pruning:
 
     async def _pass(self) -> None:
         """Everything that has grown old enough; as far as it can be read."""
-        runs, keys, events = self.runs_expired, self.keys_forgotten, self.events_removed
-        began, now = self._clock.steady_ms(), self._now()
+        it = self.under_way = Pass(self._clock.steady_ms())
+        now = self._now()
         try:
-            await self._expire_runs(self.retention.ended_before(now))
+            await self._expire_runs(it, self.retention.ended_before(now))
             if (before := self.retention.keys_before(now)) is not None:
-                await self._forget_keys(before)
+                await self._forget_keys(it, before)
             if (before := self.retention.journal_before(now)) is not None:
-                await self._cut_journal(before)
-        except Refused:
-            pass
-        runs, keys = self.runs_expired - runs, self.keys_forgotten - keys
-        events = self.events_removed - events
-        if runs or keys or events:
+                await self._cut_journal(it, before)
+        except Refused as refused:
+            it.error = refused.detail
+        it.ended_at = self._clock.steady_ms()
+        self.under_way, self.last = None, it
+        if it.runs or it.keys or it.events:
             self._log(
                 "runs-expired",
-                runs=runs,
-                keys_forgotten=keys,
-                events_removed=events,
-                took_ms=self._clock.steady_ms() - began,
+                runs=it.runs,
+                keys_forgotten=it.keys,
+                events_removed=it.events,
+                took_ms=it.ended_at - it.since,
             )
 
     def _now(self) -> int:
@@ -246,40 +264,47 @@ class Pruning:
         machine's was at its start, and that one may be set wrong since."""
         return min(self._clock.steady_ms(), self._clock.utc_ms())
 
-    async def _expire_runs(self, before: Mapping[str, int]) -> None:
+    async def _expire_runs(self, it: Pass, before: Mapping[str, int]) -> None:
         for state, ended_before in before.items():
             async with aclosing(self._ended(state, ended_before)) as pages:
                 async for page in pages:
-                    await self._expire_page(page, before)
+                    await self._expire_page(it, page, before)
 
-    async def _expire_page(self, page: Sequence[EndedRun], before: Mapping[str, int]) -> None:
+    async def _expire_page(
+        self, it: Pass, page: Sequence[EndedRun], before: Mapping[str, int]
+    ) -> None:
         for batch in _batches(page):
             began = trio.current_time()
             with self._memory.set_apart(batch) as at_rest:
-                self.runs_expired += await self._store.expire(at_rest, before)
+                went = await self._store.expire(at_rest, before)
+            it.runs += went
+            self.runs_expired += went
             await _rest(began)
 
-    async def _forget_keys(self, before: int) -> None:
+    async def _forget_keys(self, it: Pass, before: int) -> None:
         async with aclosing(self._old_keys(before)) as pages:
             async for page in pages:
                 if self._keys_before < before:  # known before the first of them has gone
                     self._keys_before = before
                     self._register(self._clock.steady_ms(), ITSELF)
-                await self._forget_page(page, before)
+                await self._forget_page(it, page, before)
 
-    async def _forget_page(self, page: Sequence[str], before: int) -> None:
+    async def _forget_page(self, it: Pass, page: Sequence[str], before: int) -> None:
         for first in range(0, len(page), STEPS_AT_ONCE_MAX):
             some, began = page[first : first + STEPS_AT_ONCE_MAX], trio.current_time()
-            self.keys_forgotten += await self._store.forget_keys(some, before)
+            went = await self._store.forget_keys(some, before)
+            it.keys += went
+            self.keys_forgotten += went
             await _rest(began)
 
-    async def _cut_journal(self, before: int) -> None:
+    async def _cut_journal(self, it: Pass, before: int) -> None:
         """Last of all: what is of runs that have gone by then is not carried on."""
         while True:
             began = trio.current_time()
             events = await self._store.cut_journal(before)
             if not events:
                 return
+            it.events += events
             self.events_removed += events
             await _rest(began)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from msgspec import Meta, Struct
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 Days = Annotated[int, Meta(ge=1, le=36_500)]
 
@@ -45,6 +45,22 @@ class PruneAnswer(Struct, frozen=True, rename="camel"):
     there is carried on."""
     events_stay: int | None = None
     """In the journal, behind those that go."""
+    begins_at: str | UnsetType = UNSET
+    """Told where it is no dry run: the pass that does it begins then or later."""
+
+
+class PruningPass(Struct, frozen=True, rename="camel"):
+    """One look at all that has grown old enough, and what went by now."""
+
+    since: str
+    runs_expired: int
+    keys_forgotten: int
+    events_removed: int
+    ended_at: str | None = None
+    """None: it is at work."""
+    took_ms: int | None = None
+    error: str | None = None
+    """Why it ended before all had gone: the next one goes on."""
 
 
 class RetentionStatus(Struct, frozen=True, rename="camel"):
@@ -61,3 +77,7 @@ class RetentionStatus(Struct, frozen=True, rename="camel"):
     """Since the start."""
     events_removed: int = 0
     """From the journal, since the start; those of runs that are kept were carried on."""
+    under_way: PruningPass | UnsetType = UNSET
+    """Told while something is being removed, or is looked for."""
+    last_pass: PruningPass | UnsetType = UNSET
+    """Told when one has ended since the start."""

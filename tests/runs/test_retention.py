@@ -322,6 +322,10 @@ async def test_what_a_dry_run_says_is_what_goes_and_what_stays(
         await at.prune()
         left = {table: rows(path, query)[0][0] for table, query in COUNTS.items()}
         assert (at.pruning.runs_expired, at.pruning.events_removed) == (150, plan.old.events)
+        (told, under_way) = (at.pruning.last, at.pruning.under_way)
+        assert under_way is None
+        assert told is not None
+        assert (told.runs, told.keys, told.events, told.error) == (150, 0, plan.old.events, None)
         assert plan.steps == before["step"] - left["step"]
         assert plan.old.runs + plan.old.runs_behind - plan.runs_go == left["run"] == 2
         assert plan.old.runs - plan.runs_go == left["carried"] == 1

@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
+import sys
+from contextlib import suppress
+from math import inf
+from time import (  # noqa: TID251 - a command has no other clock
+    monotonic,
+    sleep,
+)
 from typing import TYPE_CHECKING
 
 import click
 
 from engine.cli.options import actor_option, client_of, engine_option, json_option
-from engine.cli.show.text import count_text, echo_json, safe, size
+from engine.cli.show.lists import pass_text
+from engine.cli.show.text import ProgressLine, count_text, echo_json, safe, size
 
 if TYPE_CHECKING:
+    from engine.client import Client
     from engine.wire.retention import PruneAnswer
 
 DAYS = click.IntRange(1, 36_500)
+LOOK_EVERY_S = 0.3
+UNWATCHED_S = 10.0
+"""Where nobody watches, a script is not kept longer: a million runs take some twenty minutes."""
 
 
 @click.command()
@@ -27,18 +39,44 @@ def prune(
 ) -> None:
     """Remove runs that ended longer ago than they are kept, now.
 
-    The engine does so by itself; this does not wait for it, nor for the hour after a shorter time
+    The engine does so by itself; this does not wait for that, nor for the hour after a shorter time
     was set; but where the clock may be wrong it is refused. How long runs are kept, the engine's
-    setting `retention_days` says; their keys stay.
+    setting `retention_days` says; their keys stay. It takes its time beside the engine's work: on a
+    terminal its end is waited for (Ctrl-C leaves it: it goes on), elsewhere for ten seconds, and
+    with --json not at all. `atomic status` says how far it is.
     """
     if (days is not None or keys_days is not None) and not dry_run:
         raise click.UsageError("--days and --keys-days go with --dry-run: settings say what goes.")
     with client_of(engine, actor=actor) as client:
         answer = client.admin.prune(dry_run=dry_run, retention_days=days, keys_kept_days=keys_days)
-    if as_json:
-        echo_json(answer)
-    else:
+        if as_json:
+            return echo_json(answer)
         click.echo(_text(answer))
+        if answer.begins_at:
+            click.echo(_came(client, answer, answer.begins_at))
+
+
+def _came(client: Client, answer: PruneAnswer, begins_at: str) -> str:
+    """What went, if that is all within the time that is waited for; else how far it is."""
+    from engine.client import AtomicError
+
+    until = monotonic() + (inf if sys.stderr.isatty() else UNWATCHED_S)
+    runs, so_far = sum(answer.runs.values()), ""
+    with suppress(AtomicError), ProgressLine() as progress:  # what was asked for stands
+        while True:
+            status = client.operate.status()
+            told = status.retention
+            if told is None or (status.started_at or "") > begins_at:
+                break  # it was started anew, and goes on where it was
+            if (last := told.last_pass or None) is not None and last.since >= begins_at:
+                return f"over: {pass_text(last)}"
+            if (now := told.under_way or None) is not None and now.since >= begins_at:
+                progress.show("runs", now.runs_expired, runs)
+                so_far = f"{pass_text(now)}, of {count_text(runs, 'run')} that go; "
+            if monotonic() >= until:
+                break
+            sleep(LOOK_EVERY_S)
+    return f"not over: {so_far}the engine goes on by itself, and `atomic status` says how far it is"
 
 
 def _text(answer: PruneAnswer) -> str:

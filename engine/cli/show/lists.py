@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from engine.cli.show.text import clock_text, count_text, safe, state_text
+from engine.cli.show.text import clock_text, count_text, safe, span_text, state_text
 from engine.cli.show.tree import MOVED_SHOWN_MAX, answer_facts, hold_text, run_note
 from engine.shown.said import who_text
 from engine.shown.states import SIGNS
@@ -26,6 +26,7 @@ if TYPE_CHECKING:  # wire brings msgspec along; `--help` does without
         Status,
         StoreStatus,
     )
+    from engine.wire.retention import PruningPass, RetentionStatus
 
 CELL_CHARACTERS_MAX = 40
 STATE_WIDTH = max(map(len, SIGNS))
@@ -115,6 +116,7 @@ def status_lines(status: Status) -> list[str]:
     lines += listener_lines(status.listeners or ())
     lines += [use_text(row) for row in status.clients or ()]
     lines += _backup_lines(status.backup)
+    lines += _retention_lines(status.retention)
     lines += [f"alerts: {line}" for line in alerts_lines(status.alerts)[:1]]
     if status.durability is not None:
         settings = (f"{safe(name)} {safe(it)}" for name, it in status.durability.items())
@@ -237,6 +239,34 @@ def _backup_lines(backup: BackupStatus | None) -> list[str]:
     if (now := backup.under_way) is not None:
         lines.append(f"a backup is being made: {safe(now.file)}")
     return lines
+
+
+def _retention_lines(retention: RetentionStatus | None) -> list[str]:
+    """What is being removed, and what went last."""
+    if retention is None:
+        return []
+    lines = []
+    if now := retention.under_way:
+        lines.append(f"pruning since {clock_text(now.since)}: {pass_text(now)}")
+    if last := retention.last_pass:
+        lines.append(f"pruned last {clock_text(last.ended_at or last.since)}: {pass_text(last)}")
+    return lines
+
+
+def pass_text(it: PruningPass) -> str:
+    """What of that has grown old enough went, in how long; or by now, or until what went wrong."""
+    counts = (
+        count_text(it.runs_expired, "run"),
+        count_text(it.keys_forgotten, "key"),
+        count_text(it.events_removed, "event"),
+    )
+    went = f"{counts[0]}, {counts[1]} and {counts[2]} went"
+    if it.took_ms is None:
+        return f"{went} so far"
+    told = f"{went} in {span_text(it.took_ms / 1000)}"
+    if it.error is None:
+        return told
+    return f"{told}, then it was given up: {safe(it.error)} The next look goes on, within ten minutes"
 
 
 def _room_lines(store: StoreStatus) -> list[str]:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from engine.core.errors import Problem, Refused
 from engine.core.rules.retention import LONGER, Retention
-from engine.core.text.times import rfc3339
+from engine.core.text.times import maybe_rfc3339, rfc3339
 from engine.front.asked import decode_asked
-from engine.jobs.retention import Pruning
-from engine.wire.retention import PruneAnswer, PruneRequest, RetentionStatus
+from engine.jobs.retention import Pass, Pruning
+from engine.wire.retention import PruneAnswer, PruneRequest, PruningPass, RetentionStatus
 
 _decode = msgspec.json.Decoder(PruneRequest).decode
 
@@ -19,8 +20,7 @@ async def prune(pruning: Pruning, body: bytes, actor: str) -> PruneAnswer:
     asked = decode_asked(body, _decode, "prune request")
     retention = _retention(pruning, asked)
     plan = await pruning.plan(retention)  # before any of it goes
-    if not asked.dry_run:
-        pruning.begin(actor)
+    begins_at = UNSET if asked.dry_run else rfc3339(pruning.begin(actor))
     return PruneAnswer(
         dry_run=asked.dry_run,
         retention_days=retention.days,
@@ -33,6 +33,7 @@ async def prune(pruning: Pruning, body: bytes, actor: str) -> PruneAnswer:
         runs_stay=max(0, plan.old.runs + plan.old.runs_behind - plan.runs_go),
         runs_carried=plan.runs_carried,
         events_stay=plan.old.events_behind,
+        begins_at=begins_at,
     )
 
 
@@ -71,4 +72,20 @@ def retention_status(pruning: Pruning, now: int) -> RetentionStatus | None:
         runs_expired=pruning.runs_expired,
         keys_forgotten=pruning.keys_forgotten,
         events_removed=pruning.events_removed,
+        under_way=_told(pruning.under_way),
+        last_pass=_told(pruning.last),
+    )
+
+
+def _told(it: Pass | None) -> PruningPass | UnsetType:
+    if it is None:
+        return UNSET
+    return PruningPass(
+        since=rfc3339(it.since),
+        runs_expired=it.runs,
+        keys_forgotten=it.keys,
+        events_removed=it.events,
+        ended_at=maybe_rfc3339(it.ended_at),
+        took_ms=None if it.ended_at is None else it.ended_at - it.since,
+        error=it.error,
     )
