@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -20,6 +21,7 @@ from engine.front.access.listeners import Listeners
 from engine.front.access.places import Places
 from engine.front.access.proxies import Proxies
 from engine.front.access.request import Access, host_name
+from engine.front.admin.backup import note_end
 from engine.front.admin.doctor import Examined
 from engine.front.api.context import Front
 from engine.front.server import server
@@ -147,13 +149,14 @@ def front_of(
 ) -> Front:
     """What every route needs."""
     store, views = opened.store, opened.views
-    backups = backups_of(config, opened, clock)
+    audit = Audit(store, clock, config.audit_kept_days, logger().info, logger().warning)
+    backups = backups_of(config, opened, clock, audit)
     return Front(
         engine=engine,
         views=views,
         registry=registry,
         said_of_causes=SaidOfCauses(store, clock.steady_ms, views.known_causes),
-        audit=Audit(store, clock, config.audit_kept_days, logger().info, logger().warning),
+        audit=audit,
         changes=changes_of(registry, views, clock),
         logins=Logins(store, registry, clock.utc_ms, clock.token_bytes),
         limits=limits_of(config, store, registry, clock, engine),
@@ -202,12 +205,15 @@ def bulk_of(opened: Opened, registry: Registry, engine: Engine, clock: SystemClo
     return Bulk(runs, jobs, engine, registry, clock, log.info, log.warning, log.error)
 
 
-def backups_of(config: Config, opened: Opened, clock: SystemClock) -> Backups:
+def backups_of(config: Config, opened: Opened, clock: SystemClock, audit: Audit) -> Backups:
     """Copies of the record."""
     directory = None if config.backup_dir is None else Path(config.backup_dir).absolute()
     settings = BackupSettings(directory, config.backup_every_h, config.backup_keep)
     log = logger()
-    return Backups(opened.store, opened.copies, settings, clock, log.info, log.warning)
+    ended = partial(note_end, audit)
+    return Backups(
+        opened.store, opened.copies, settings, clock, log.info, log.warning, ended=ended
+    )
 
 
 def examined_of(

@@ -35,6 +35,7 @@ AHEAD_MS_MAX = 60_000
 """A copy whose time is further ahead was made by a clock that was wrong."""
 PART = ".part"
 BY_ITSELF = "engine"
+CUT_OFF = "The engine was stopped while it was made."
 LAST, GOOD, OWN = "last", "good", "own-"
 """What is registered: of all that were made, and of those that were made by themselves."""
 
@@ -72,6 +73,8 @@ class BackupUnderWay(Struct):
     done: int = 0
     """Pages."""
     of: int = 0
+    asked_by: Actor | None = None
+    """None: it is made by itself."""
 
 
 class Store(RegistryStore, Protocol):
@@ -98,11 +101,13 @@ class Backups:
         inform: Callable[..., Any],
         warn: Callable[..., Any],
         offload: Callable[[Callable[[], None]], Awaitable[None]] = trio.to_thread.run_sync,
+        ended: Callable[[BackupDone, Actor], None] = lambda done, asked_by: None,
     ) -> None:
-        """`offload` runs what blocks in another thread."""
+        """`offload` runs what blocks in another thread. `ended` is told what came of one that
+        somebody asked for, also of one that the engine's end cut off."""
         self._store, self._copies, self._settings = store, copies, settings
         self._clock, self._inform, self._warn = clock, inform, warn
-        self._offload = offload
+        self._offload, self._ended = offload, ended
         self.under_way: BackupUnderWay | None = None
         self.last: BackupDone | None = None
         self.good: BackupDone | None = None
@@ -159,10 +164,12 @@ class Backups:
                 Problem.NOT_POSSIBLE,
                 f"A backup is being made: {self.under_way.file}. Wait for its end.",
             )
-        return self._begin(Path(file), actor.name)
+        return self._begin(Path(file), actor)
 
-    def _begin(self, file: Path, actor: str) -> BackupUnderWay:
-        self.under_way = BackupUnderWay(str(file), self._clock.utc_ms(), actor)
+    def _begin(self, file: Path, asked_by: Actor | None = None) -> BackupUnderWay:
+        actor = BY_ITSELF if asked_by is None else asked_by.name
+        now = self._clock.utc_ms()
+        self.under_way = BackupUnderWay(str(file), now, actor, asked_by=asked_by)
         self._asked.set()
         return self.under_way
 
@@ -193,7 +200,7 @@ class Backups:
                 await self._asked.wait()
         elif self._settings.directory is not None:
             await self._make_room(self._settings.directory)
-            self._begin(self._settings.directory / self._name(), BY_ITSELF)
+            self._begin(self._settings.directory / self._name())
 
     def _name(self) -> str:
         at = datetime.fromtimestamp(self._clock.utc_ms() / 1000, UTC)
@@ -205,15 +212,27 @@ class Backups:
         def told(done: int, of: int) -> None:
             asked.done, asked.of = done, of
 
+        def done(size: int, error: str | None) -> BackupDone:
+            now, took = self._clock.utc_ms(), self._clock.steady_ms() - began
+            return BackupDone(asked.file, now, took, asked.actor, size, error)
+
         error, size = None, 0
         try:
             size = (await self._copies.back_up(Path(asked.file), told)).size
         except StoreError as why:
             error = str(why)
-        took = self._clock.steady_ms() - began
-        self._end(BackupDone(asked.file, self._clock.utc_ms(), took, asked.actor, size, error))
+        except trio.Cancelled:  # it is no failure that the next start should know
+            self._tell(asked, done(0, CUT_OFF))
+            raise
+        ended = done(size, error)
+        self._end(ended)
+        self._tell(asked, ended)
         if error is None and asked.actor == BY_ITSELF and self._settings.keep:
             await self._offload(partial(self._remove_old, Path(asked.file)))
+
+    def _tell(self, asked: BackupUnderWay, done: BackupDone) -> None:
+        if asked.asked_by is not None:
+            self._ended(done, asked.asked_by)
 
     def _end(self, done: BackupDone) -> None:
         self.under_way = None

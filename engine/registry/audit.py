@@ -88,11 +88,13 @@ class Audit:
 
     def begin(self, act: str, what: str, detail: str, actor: Actor) -> AuditEntry:
         """Somebody asks for this, and may."""
-        entry = AuditEntry(
-            self._ids.run_id(), self._clock.utc_ms(), actor.name, actor.address, act, what, detail
-        )
+        entry = self._entry(act, what, detail, actor)
         self._keep(entry)
         return entry
+
+    def _entry(self, act: str, what: str, detail: str, actor: Actor) -> AuditEntry:
+        id, now = self._ids.run_id(), self._clock.utc_ms()
+        return AuditEntry(id, now, actor.name, actor.address, act, what, detail)
 
     def end(
         self, entry: AuditEntry, status: int, problem: str | None = None, token: str = ""
@@ -103,6 +105,10 @@ class Audit:
             self._count(Refusal(token or NO_TOKEN, None, "", status, MORE, act=entry.act))
             return
         self._keep(replace(entry, status=status, problem=problem))
+
+    def came_of(self, act: str, what: str, detail: str, actor: Actor, status: int) -> None:
+        """What came of an act that was answered before it was done."""
+        self._keep(replace(self._entry(act, what, detail, actor), status=status))
 
     def refused(self, refusal: Refusal) -> None:
         """A token was refused."""

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import msgspec
 import trio
 from click.testing import CliRunner
 
@@ -71,8 +72,14 @@ async def test_a_copy_of_an_engine_that_works(tmp_path: Path) -> None:
             assert "atomic_backup_interval_seconds +Inf" in metrics
             entries = httpx.get(f"{engine.url}/api/v1/audit").json()["entries"]
             assert [(it["act"], it["what"], it["status"]) for it in entries] == [
-                ("backup", str(copy), 202)
-            ] * 2
+                ("backup failed", str(copy), 500),
+                ("backup", str(copy), 202),
+                ("backup made", str(copy), 200),
+                ("backup", str(copy), 202),
+            ]
+            assert len({(it["actor"], it["address"]) for it in entries}) == 1
+            assert "is there already" in entries[0]["detail"]
+            assert msgspec.json.decode(entries[2]["detail"])["bytes"] == copy.stat().st_size
             (line,) = engine.events("backup-failed")
             assert "is there already" in line["error"]
             assert engine.events("backup-made")[0]["bytes"] == copy.stat().st_size

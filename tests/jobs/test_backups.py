@@ -13,7 +13,13 @@ import trio.testing
 
 from engine.core.errors import Problem, Refused
 from engine.core.events import Actor
-from engine.jobs.backups import AHEAD_MS_MAX, Backups, BackupSettings
+from engine.jobs.backups import (
+    AHEAD_MS_MAX,
+    CUT_OFF,
+    BackupDone,
+    Backups,
+    BackupSettings,
+)
 from engine.ports.registry import Registered
 from engine.ports.store import BackedUp, StoreError
 from tests.world import EPOCH_MS, FakeClock, inline
@@ -47,8 +53,14 @@ class Desk:
         self.logged: list[tuple[str, dict[str, Any]]] = []
         self.why_not: str | None = None
         self.takes_s = 0.0
+        self.ended: list[tuple[BackupDone, Actor]] = []
         how = BackupSettings(**settings)
-        self.backups = Backups(kept, self, how, FakeClock(), self._log, self._log, inline)
+        self.backups = Backups(
+            kept, self, how, FakeClock(), self._log, self._log, inline, self._ended
+        )
+
+    def _ended(self, done: BackupDone, asked_by: Actor) -> None:
+        self.ended.append((done, asked_by))
 
     def _log(self, event: str, **values: Any) -> None:
         self.logged.append((event, values))
@@ -238,6 +250,29 @@ async def test_an_engine_that_stops_takes_none(autojump_clock: trio.testing.Mock
     with pytest.raises(Refused) as caught:
         desk.backups.begin("/there/b.db", ADA)
     assert caught.value.problem is Problem.DRAINING
+
+
+async def test_what_came_of_one_is_told_of_who_asked(
+    autojump_clock: trio.testing.MockClock, tmp_path: Path
+) -> None:
+    """Made, failed, or cut off by the engine's end, each once and of that person, whatever they
+    are called; of those that are made by themselves nobody asked."""
+    asked_by = Actor("engine", "10.0.0.7")
+    async with running(Kept(), directory=tmp_path, every_h=1) as desk:
+        await trio.sleep(0.5 * HOUR_S)
+        for why_not in (None, "the disk is full."):
+            desk.why_not = why_not
+            desk.backups.begin("/there/a.db", asked_by)
+            await trio.sleep(1)
+        desk.why_not, desk.takes_s = None, 1_000
+        desk.backups.begin("/there/b.db", asked_by)
+        await trio.sleep(1)
+    assert len(desk.made) == 4
+    assert [(done.file, done.error) for done, _ in desk.ended] == [
+        ("/there/a.db", None), ("/there/a.db", "the disk is full."), ("/there/b.db", CUT_OFF),
+    ]  # fmt: skip
+    assert {who for _, who in desk.ended} == {asked_by}
+    assert desk.backups.last == desk.ended[1][0], "one that was cut off is none"
 
 
 AHEAD_MS = 400 * 86_400_000

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from http import HTTPStatus
+
 import msgspec
 
 from engine.core.events import Actor
 from engine.core.text.times import maybe_rfc3339, rfc3339
 from engine.front.asked import decode_asked
 from engine.jobs.backups import BackupDone, Backups, BackupUnderWay
+from engine.registry.audit import Audit
 from engine.wire import backup as wire
+
+MADE, FAILED = "backup made", "backup failed"
+"""What the audit calls the end of one that somebody asked for, which is answered before."""
 
 _decode = msgspec.json.Decoder(wire.BackupRequest).decode
 
@@ -16,6 +22,15 @@ _decode = msgspec.json.Decoder(wire.BackupRequest).decode
 def begin_backup(backups: Backups, body: bytes, actor: Actor) -> wire.BackupProgress:
     """`POST /api/v1/backups`. Raises Refused."""
     return _progress(backups.begin(decode_asked(body, _decode, "backup").file, actor))
+
+
+def note_end(audit: Audit, done: BackupDone, asked_by: Actor) -> None:
+    """Have the audit know what came of one, beside that it was asked for."""
+    if done.error is not None:
+        status = HTTPStatus.INTERNAL_SERVER_ERROR
+        return audit.came_of(FAILED, done.file, done.error, asked_by, status)
+    told = msgspec.json.encode({"bytes": done.size, "tookMs": done.took_ms}).decode()
+    audit.came_of(MADE, done.file, told, asked_by, HTTPStatus.OK)
 
 
 def backup_status(backups: Backups) -> wire.BackupStatus | None:
