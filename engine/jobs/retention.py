@@ -45,8 +45,8 @@ _decode = msgspec.json.Decoder(Acting).decode
 
 STEP_BYTES = 500
 """Of the rows of a step, about, with its attempts, outcomes and indexes (`bench/sizing.py`)."""
-KEY_BYTES = 180
-"""Of a run's key, which stays."""
+KEY_BYTES = 190
+"""Of a run's key, which stays, with when the run went (7 of them)."""
 
 
 class Plan(Struct, frozen=True):
@@ -276,7 +276,7 @@ class Pruning:
         for batch in _batches(page):
             began = trio.current_time()
             with self._memory.set_apart(batch) as at_rest:
-                went = await self._store.expire(at_rest, before)
+                went = await self._store.expire(at_rest, before, self._clock.steady_ms())
             it.runs += went
             self.runs_expired += went
             await _rest(began)

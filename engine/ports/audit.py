@@ -12,6 +12,16 @@ from msgspec import Struct
 from engine.ports.receipt import Receipt
 
 
+class Names(Struct, frozen=True):
+    """What a run, and a step of it, is called."""
+
+    client: str
+    workflow: str
+    key: str
+    step: str | None = None
+    """As it is shown; None: the whole run."""
+
+
 class AuditEntry(Struct, frozen=True):
     """One act, or refusals of one kind."""
 
@@ -35,6 +45,12 @@ class AuditEntry(Struct, frozen=True):
     """The type of the problem that was answered."""
     count: int = 1
     """So many refusals."""
+    client: str | None = None
+    """Of what an act on a run or a step is about the `Names`, where that was known when it was
+    asked for."""
+    workflow: str | None = None
+    key: str | None = None
+    step: str | None = None
 
 
 class AuditQuery(Struct, frozen=True):

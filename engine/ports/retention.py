@@ -18,6 +18,8 @@ class Expired(Struct, frozen=True):
     state: str
     submitted_at: int
     ended_at: int
+    removed_at: int | None = None
+    """None: before that was kept."""
 
 
 class EndedRun(Struct, frozen=True):
@@ -68,15 +70,24 @@ class RetainingStore(Protocol):
     async def expired(self, run_id: str) -> Expired | None:
         """The expired run of this id."""
 
+    async def expired_of_key(
+        self, key: str, client: str | None, workflow: str | None, limit: int
+    ) -> list[Expired]:
+        """Expired runs with this key, whoever's and of whichever workflow unless these are named;
+        the latest first."""
+
     async def ended_runs(
         self, state: str, ended_before: int, id_before: str, after: str, limit: int
     ) -> list[EndedRun]:
         """Runs in this state that ended before a time, by id, from just behind `after`. Only ids
         before `id_before` are looked at: ids rise with the time at which a run began."""
 
-    async def expire(self, run_ids: Sequence[str], ended_before: Mapping[str, int]) -> int:
-        """Remove runs that nobody has in memory, durably, and keep their keys; returns how many
-        went. By state: only those that ended before this time go, whatever was asked."""
+    async def expire(
+        self, run_ids: Sequence[str], ended_before: Mapping[str, int], now: int | None = None
+    ) -> int:
+        """Remove runs that nobody has in memory, durably, and keep their keys, and when that was;
+        returns how many went. By state: only those that ended before this time go, whatever was
+        asked."""
 
     async def old_keys(
         self, ended_before: int, id_before: str, after: str, limit: int

@@ -10,6 +10,7 @@ from msgspec import Struct
 from engine.core.cause import stuck
 from engine.core.filter import Filter
 from engine.core.model import Move, Note, PauseReason, Run, Step, StepState, run_state
+from engine.ports.audit import Names
 from engine.ports.store import Body, Larger
 
 
@@ -350,6 +351,10 @@ class Views(Protocol):
 
     async def open_by_client(self) -> dict[str, int]:
         """How many open runs each client has that has any."""
+
+    async def names(self, run_id: str, step_id: str) -> Names | None:
+        """What a run is called, or was before it expired, and a step of it below its root; None:
+        there is no such run."""
 
     async def client_of(self, run_id: str) -> str | None:
         """Whose run it is, or was before it expired; None: there is no such run."""

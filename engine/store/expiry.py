@@ -37,6 +37,8 @@ class Expiry(Struct):
     run_ids: tuple[str, ...] = ()
     ended_before: Mapping[str, int] = field(default_factory=dict)
     """By state: what ended later stays."""
+    removed_at: int | None = None
+    """What is kept beside their keys."""
     key_ids: tuple[str, ...] = ()
     """Expired runs whose keys are forgotten."""
     keys_before: int = 0

@@ -89,6 +89,11 @@ class Reads(Protocol):
     async def expired(self, run_id: str) -> Expired | None:
         """The expired run of this id."""
 
+    async def expired_of_key(
+        self, key: str, client: str | None, workflow: str | None, limit: int
+    ) -> list[Expired]:
+        """Expired runs with this key, the latest first."""
+
     async def ended_runs(
         self, state: str, ended_before: int, id_before: str, after: str, limit: int
     ) -> list[EndedRun]:
@@ -190,13 +195,23 @@ class JournalStore:
             return None
         return await self.reads.expired(run_id)
 
+    async def expired_of_key(
+        self, key: str, client: str | None, workflow: str | None, limit: int
+    ) -> list[Expired]:
+        """Expired runs with this key, the latest first."""
+        if not self.any_expired:
+            return []
+        return await self.reads.expired_of_key(key, client, workflow, limit)
+
     async def ended_runs(
         self, state: str, ended_before: int, id_before: str, after: str, limit: int
     ) -> list[EndedRun]:
         """Runs in this state that ended before a time, by id, from just behind `after`."""
         return await self.reads.ended_runs(state, ended_before, id_before, after, limit)
 
-    async def expire(self, run_ids: Sequence[str], ended_before: Mapping[str, int]) -> int:
+    async def expire(
+        self, run_ids: Sequence[str], ended_before: Mapping[str, int], now: int | None = None
+    ) -> int:
         """Remove runs that nobody has in memory, and keep their keys; returns how many went."""
         if run_ids:
             await self.writer.wait_rows(*run_ids)
@@ -204,7 +219,7 @@ class JournalStore:
         if not settled or self.away is not None:
             return 0
         self.any_expired = True  # before they go: who finds none of them any more must look
-        return await self._expire(Expiry(settled, ended_before))
+        return await self._expire(Expiry(settled, ended_before, now))
 
     async def old_keys(
         self, ended_before: int, id_before: str, after: str, limit: int

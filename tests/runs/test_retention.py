@@ -351,7 +351,7 @@ class Rows:
         """All on one page, all completed."""
         return [] if where[2] or state != "completed" else self.runs
 
-    async def expire(self, run_ids: list[str], before: Any) -> int:
+    async def expire(self, run_ids: list[str], before: Any, now: int) -> int:
         self.went.append((trio.current_time(), len(run_ids)))
         await trio.sleep(0.1)
         return len(run_ids)

@@ -25,6 +25,15 @@ TO_M002 = (
     "DROP TABLE job_run",
     "DELETE FROM _sqlite_migrations WHERE name > 'm003'",
 )
+TO_M016 = (
+    "ALTER TABLE audit DROP COLUMN client",
+    "ALTER TABLE audit DROP COLUMN workflow",
+    "ALTER TABLE audit DROP COLUMN key",
+    "ALTER TABLE audit DROP COLUMN step",
+    "ALTER TABLE expired DROP COLUMN removed_at",
+    "ALTER TABLE run DROP COLUMN notes",
+    "DELETE FROM _sqlite_migrations WHERE name >= 'm017'",
+)
 TO_M001 = (
     *TO_M002,
     "DROP INDEX run_cause",

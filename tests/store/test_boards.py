@@ -32,6 +32,7 @@ from engine.store.tables.connection import SQL
 from engine.store.tables.views import boards, together
 from engine.store.tables.views.views import TableViews
 from engine.store.tables.writing import Table
+from tests.store.older import TO_M016
 from tests.store.shelf import NOW, a_run, a_step, fill, holds, random_runs
 from tests.store.support import RETRY, answered, change_file, new_run, started, store_at
 
@@ -297,8 +298,8 @@ async def test_a_file_of_before_tells_causes_apart_by_their_words(path: Path) ->
     await fill(path, [*runs, failed("01D", 40, 402)])
     change_file(path, "UPDATE run SET cause = 'as-before'")
     change_file(path, "UPDATE step SET state = 'odd', excerpt = 'x' WHERE id = '01D'")
-    change_file(path, "ALTER TABLE run DROP COLUMN notes")
-    change_file(path, "DELETE FROM _sqlite_migrations WHERE name >= 'm017'")
+    for statement in TO_M016:
+        change_file(path, statement)
     async with store_at(path) as store:
         found = dict(map(tuple, store._connection.execute("SELECT id, cause FROM run").fetchall()))
     need = stuck(runs[0])
@@ -315,8 +316,8 @@ async def test_a_run_whose_cause_cannot_be_told_keeps_it(
         run.root.excerpt = DECLINED.format(run.id)
     await fill(path, runs)
     change_file(path, "UPDATE run SET cause = 'as-before'")
-    change_file(path, "ALTER TABLE run DROP COLUMN notes")
-    change_file(path, "DELETE FROM _sqlite_migrations WHERE name >= 'm017'")
+    for statement in TO_M016:
+        change_file(path, statement)
 
     def odd(run: Run) -> Stuck | None:
         if run.id == "01A":
@@ -341,8 +342,8 @@ async def test_alerts_that_go_on_are_of_causes_by_their_new_names(path: Path) ->
     kept = msgspec.json.encode(Remembered((5,), (gone_on, *others))).decode()
     change_file(path, "UPDATE run SET cause = 'as-before'")
     change_file(path, f"INSERT INTO registry VALUES ('alerts', 'windows', '{kept}', 1, 'engine')")
-    change_file(path, "ALTER TABLE run DROP COLUMN notes")
-    change_file(path, "DELETE FROM _sqlite_migrations WHERE name >= 'm017'")
+    for statement in TO_M016:
+        change_file(path, statement)
     async with store_at(path) as store:
         (entry,) = store.registered
         views = TableViews(store)

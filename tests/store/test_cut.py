@@ -458,8 +458,8 @@ FAULTS = {
         r"carried, run Rfailed, entry \d+: event \d+ cannot be where it is",
     ),
     "a run that has gone": (
-        "INSERT INTO expired SELECT id, client, workflow, key, state, submitted_at, 0 FROM run"
-        " WHERE id = 'Rfailed'; DELETE FROM run WHERE id = 'Rfailed'",
+        "INSERT INTO expired SELECT id, client, workflow, key, state, submitted_at, 0, NULL"
+        " FROM run WHERE id = 'Rfailed'; DELETE FROM run WHERE id = 'Rfailed'",
         "run Rfailed: it was carried on, and has gone",
     ),
 }

@@ -32,6 +32,7 @@ from engine.store.sqlite.schema import (
     STOPPED,
     STUCK,
     TABLES,
+    TOLD,
     TRACES,
     migrations,
     split_statements,
@@ -93,7 +94,7 @@ async def test_fresh_schema_equals_the_migrated_one(path: Path) -> None:
     fresh = sqlite3.connect(":memory:")
     for statement in split_statements(
         f"{TABLES}{STUCK}{MAY_POST};{STOPPED}{MOVES}{EXCERPTS}{REGISTRY}{HELD};{OF_CLIENT}{AUDIT}"
-        f"{EXPIRED}{TRACES};\n{PAUSES};\n{CARRIED}{JOBS}{REPAIRS}{NOTES};"
+        f"{EXPIRED}{TRACES};\n{PAUSES};\n{CARRIED}{JOBS}{REPAIRS}{NOTES};{TOLD}"
     ):
         fresh.execute(statement)
     wanted = fresh.execute(schema).fetchall()
@@ -127,6 +128,7 @@ async def test_migrations_are_recorded_once(path: Path) -> None:
                 "m016_repairs",
                 "m017_causes_by_pattern",
                 "m018_notes",
+                "m019_told_of_acts_and_what_went",
             ]
             assert migrations.pending(Database(store._connection)) == []
 

@@ -459,6 +459,24 @@ def m018_notes(db: Database) -> None:
     db.execute(NOTES)
 
 
+TOLD = """
+ALTER TABLE audit ADD COLUMN client TEXT;
+ALTER TABLE audit ADD COLUMN workflow TEXT;
+ALTER TABLE audit ADD COLUMN key TEXT;
+ALTER TABLE audit ADD COLUMN step TEXT;
+ALTER TABLE expired ADD COLUMN removed_at INTEGER;
+"""
+"""What people are told of an act on a run beside its id, and of a run that went. Null: of before.
+"""
+
+
+@migrations()
+def m019_told_of_acts_and_what_went(db: Database) -> None:
+    """The audit names runs and steps, and it is kept when a run was removed: from now on."""
+    for statement in split_statements(TOLD):
+        db.execute(statement)
+
+
 class _OlderRow(dict[str, Any]):
     """A row of a file that has not all of today's columns yet: those are null."""
 

@@ -22,7 +22,8 @@ SQL_FORGET = (
 SQL_FIND = f"""SELECT {_NAMES} FROM audit WHERE at >= :since
 AND (CAST(:actor AS text) IS NULL OR actor = :actor
     OR substr(actor, 1, length(:actor) + 2) = :actor || ' (')
-AND (CAST(:act AS text) IS NULL OR act = :act) AND (CAST(:what AS text) IS NULL OR what = :what)
+AND (CAST(:act AS text) IS NULL OR act = :act)
+AND (CAST(:what AS text) IS NULL OR what = :what OR key = :what)
 AND (CAST(:cursor AS text) IS NULL OR id < :cursor) ORDER BY id DESC LIMIT :limit"""
 
 

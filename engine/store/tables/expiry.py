@@ -19,6 +19,9 @@ from engine.store.tables.connection import SQL, Tables
 from engine.store.tables.registry import read_registered
 from engine.store.tables.writing import TALLY
 
+PAIRS_MAX = 10_000
+"""Clients, and workflows of each, among which a key is looked for: some 2 µs for each pair."""
+
 
 def write_expiry(db: Tables, expiry: Expiry) -> dict[str, int]:
     """Remove it, within the caller's transaction; returns how that moves the counts of runs."""
@@ -34,10 +37,10 @@ def write_expiry(db: Tables, expiry: Expiry) -> dict[str, int]:
         ids = json.dumps([row["id"] for row in going])
         for row in going:
             moved[row["state"]] = moved.get(row["state"], 0) - 1
+        db.execute(SQL["keep_keys"], (ids, expiry.removed_at))
         for statement in (
-            SQL["keep_keys"], SQL["remove_attempts"], SQL["remove_outcomes"], SQL["remove_bodies"],
-            SQL["remove_steps"],
-            SQL["remove_carried"], SQL["remove_runs"],
+            SQL["remove_attempts"], SQL["remove_outcomes"], SQL["remove_bodies"],
+            SQL["remove_steps"], SQL["remove_carried"], SQL["remove_runs"],
         ):  # fmt: skip
             db.execute(statement, (ids,))
         TALLY.insert(db, list(moved.items()))
@@ -75,6 +78,17 @@ def key_of_run(db: Tables, run_id: str) -> Expired | None:
     """The expired run of this id."""
     row = db.execute(SQL["expired"], (run_id,)).fetchone()
     return None if row is None else Expired(*row)
+
+
+def of_key(
+    db: Tables, key: str, client: str | None, workflow: str | None, limit: int
+) -> list[Expired]:
+    """Expired runs with this key, the latest first."""
+    if client is not None and workflow is not None:
+        row = db.execute(SQL["find_expired"], (client, workflow, key)).fetchone()
+        return [] if row is None else [Expired(*row)]
+    where = (key, client, workflow, limit, PAIRS_MAX)
+    return [Expired(*row) for row in db.execute(SQL["expired_of_key"], where)]
 
 
 def ended_runs(

@@ -2,11 +2,30 @@
 SELECT id FROM run WHERE client = ? AND workflow = ? AND key = ?;
 
 -- find_expired: the key of a run that retention removed, by its identity
-SELECT run_id, client, workflow, key, state, submitted_at, ended_at FROM expired
+SELECT run_id, client, workflow, key, state, submitted_at, ended_at, removed_at FROM expired
 WHERE client = ? AND workflow = ? AND key = ?;
 
+-- expired_of_key: the same by the key alone, or with a client or a workflow: a look into that index for each client and workflow
+WITH RECURSIVE whose (client, n) AS (
+    SELECT min(client), 1 FROM expired
+    UNION ALL
+    SELECT (SELECT min(client) FROM expired WHERE client > whose.client), n + 1
+    FROM whose WHERE client IS NOT NULL AND n < ?5
+), pair (client, workflow, n) AS (
+    SELECT client, (SELECT min(workflow) FROM expired WHERE client = whose.client), 1
+    FROM whose WHERE client IS NOT NULL AND (CAST(?2 AS text) IS NULL OR client = ?2)
+    UNION ALL
+    SELECT client, (
+        SELECT min(workflow) FROM expired WHERE client = pair.client AND workflow > pair.workflow
+    ), n + 1 FROM pair WHERE workflow IS NOT NULL AND n < ?5
+)
+SELECT run_id, it.client, it.workflow, key, state, submitted_at, ended_at, removed_at
+FROM pair CROSS JOIN expired AS it ON it.client = pair.client AND it.workflow = pair.workflow
+WHERE key = ?1 AND (CAST(?3 AS text) IS NULL OR it.workflow = ?3) ORDER BY run_id DESC LIMIT ?4;
+
 -- expired: the key of such a run, by its id
-SELECT run_id, client, workflow, key, state, submitted_at, ended_at FROM expired WHERE run_id = ?;
+SELECT run_id, client, workflow, key, state, submitted_at, ended_at, removed_at FROM expired
+WHERE run_id = ?;
 
 -- ended_runs: those that ended before a time, by id; a later id is of a run that began later
 SELECT run.id, run.steps FROM run JOIN step AS root ON root.id = run.id
@@ -20,10 +39,11 @@ WHERE run.id IN (SELECT value FROM json_each(?)) AND root.ended_at IS NOT NULL
     AND run.seq <= (SELECT caught_up FROM engine);
 
 -- keep_keys: of runs that go
-INSERT INTO expired (run_id, client, workflow, key, state, submitted_at, ended_at)
-SELECT run.id, run.client, run.workflow, run.key, run.state, run.submitted_at, root.ended_at
+INSERT INTO expired (run_id, client, workflow, key, state, submitted_at, ended_at, removed_at)
+SELECT run.id, run.client, run.workflow, run.key, run.state, run.submitted_at, root.ended_at,
+    CAST(?2 AS bigint)
 FROM run JOIN step AS root ON root.id = run.id
-WHERE run.id IN (SELECT value FROM json_each(?));
+WHERE run.id IN (SELECT value FROM json_each(?1));
 
 -- remove_attempts: of these runs
 DELETE FROM attempt WHERE (step_id, number) IN (
@@ -76,6 +96,10 @@ SELECT client FROM run WHERE id = ?;
 SELECT id, client FROM run WHERE id IN (SELECT value FROM json_each(?1))
 UNION ALL
 SELECT run_id, client FROM expired WHERE run_id IN (SELECT value FROM json_each(?1));
+
+-- names: what a run, and a step of it, is called
+SELECT run.client, run.workflow, run.key, step.name, step.step_key
+FROM run LEFT JOIN step ON step.id = ?2 AND step.run_id = run.id WHERE run.id = ?1;
 
 -- run: one run's own row
 SELECT * FROM run WHERE id = ?;

@@ -93,6 +93,13 @@ class TableReads:
         """The expired run of this id."""
         return await self._readers.read(lambda db: expiry.key_of_run(db, run_id))
 
+    async def expired_of_key(
+        self, key: str, client: str | None, workflow: str | None, limit: int
+    ) -> list[Expired]:
+        """Expired runs with this key, the latest first."""
+        where = (key, client, workflow, limit)
+        return await self._read_view(lambda db: expiry.of_key(db, *where))
+
     async def ended_runs(
         self, state: str, ended_before: int, id_before: str, after: str, limit: int
     ) -> list[EndedRun]:

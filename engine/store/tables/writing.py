@@ -8,6 +8,7 @@ from typing import Any
 
 from msgspec.structs import fields
 
+from engine.ports.retention import Expired
 from engine.store import rows
 from engine.store.commit import RowsOfRun, RowsToWrite
 from engine.store.journal import JOURNAL_COLUMNS, Part
@@ -69,7 +70,7 @@ TALLY = Table(
     "tally", ("state", "runs"),
     " ON CONFLICT (state) DO UPDATE SET runs = tally.runs + excluded.runs",
 )  # fmt: skip
-EXPIRED_COLUMNS = ("run_id", "client", "workflow", "key", "state", "submitted_at", "ended_at")
+EXPIRED_COLUMNS = tuple(field.name for field in fields(Expired))
 CARRIED_COLUMNS = tuple(field.name for field in fields(Part))
 CARRIED = Table("carried", CARRIED_COLUMNS)
 COLUMNS = {

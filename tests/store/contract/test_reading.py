@@ -117,7 +117,8 @@ async def test_what_expired_goes_and_its_key_stays(adapter: Adapter) -> None:
         runs = await history(store)
         await store.writer.wait_rows()
         assert await who_has(store, "a") == "Ra"
-        assert await store.expire(["Ra", "Rb"], BEFORE) == 1
+        assert await store.expired_of_key("a", None, None, 9) == []
+        assert await store.expire(["Ra", "Rb"], BEFORE, 77) == 1
         assert isinstance(await who_has(store, "a"), Expired)
         while await store.cut_journal(1 << 50):
             pass
@@ -125,7 +126,12 @@ async def test_what_expired_goes_and_its_key_stays(adapter: Adapter) -> None:
         expired = await who_has(store, "a")
         assert isinstance(expired, Expired)
         assert (expired.run_id, expired.state) == ("Ra", "completed")
+        assert expired.removed_at == 77
         assert await store.expired("Ra") == expired
+        for client, workflow in ((None, None), ("shop", None), (None, "w"), ("shop", "w")):
+            assert await store.expired_of_key("a", client, workflow, 9) == [expired]
+        for key, client, workflow in (("b", None, None), ("a", "cafe", None), ("a", "shop", "v")):
+            assert await store.expired_of_key(key, client, workflow, 9) == []
         assert await store.load_runs(["Ra"], 0) == []
         (found,) = await store.load_runs(["Rb"], 0)
         assert as_recorded(found) == as_recorded(runs["b"])

@@ -198,7 +198,11 @@ CREATE TABLE audit (            -- what people did (engine/ports/audit.py)
     detail text COLLATE "C" NOT NULL,
     status bigint,
     problem text COLLATE "C",
-    count bigint NOT NULL
+    count bigint NOT NULL,
+    client text COLLATE "C",                -- of the run it is about, and of its step: names
+    workflow text COLLATE "C",
+    key text COLLATE "C",
+    step text COLLATE "C"
 );
 CREATE INDEX audit_at ON audit (at);
 
@@ -209,7 +213,8 @@ CREATE TABLE expired (          -- runs that retention removed: so much of them 
     key text COLLATE "C" NOT NULL,
     state text COLLATE "C" NOT NULL,
     submitted_at bigint NOT NULL,
-    ended_at bigint NOT NULL
+    ended_at bigint NOT NULL,
+    removed_at bigint
 );
 CREATE UNIQUE INDEX expired_identity ON expired (client, workflow, key);
 

@@ -11,7 +11,8 @@ from typing import Any, TypeVar
 import trio
 
 from engine.core.errors import Problem, Refused
-from engine.core.model import Step, StepState, run_of
+from engine.core.model import Step, StepState, run_of, step_label
+from engine.ports.audit import Names
 from engine.ports.store import Body, Larger
 from engine.ports.views import (
     AttemptRecord,
@@ -172,6 +173,22 @@ class TableViews:
         found = await self._of_run(run_id, work)
         if found is None and (expired := await self._expired(run_id)) is not None:
             return expired.client
+        return found
+
+    async def names(self, run_id: str, step_id: str) -> Names | None:
+        """What a run is called, or was before it expired, and a step of it below its root."""
+
+        def work(db: sqlite3.Connection) -> Names | None:
+            row = db.execute(SQL["names"], (run_id, step_id)).fetchone()
+            if row is None:
+                return None
+            client, workflow, key, name, step_key = row
+            below = step_id != run_id and name is not None
+            return Names(client, workflow, key, step_label(name, step_key or "") if below else None)
+
+        found = await self._of_run(run_id, work)
+        if found is None and (gone := await self._expired(run_id)) is not None:
+            return Names(gone.client, gone.workflow, gone.key)
         return found
 
     async def clients_of(self, run_ids: Iterable[str]) -> dict[str, str]:
