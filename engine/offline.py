@@ -108,7 +108,9 @@ def restore_file(
     hold = Hold(HoldKind.ALL, EVERYTHING, max(now, at), actor, None, reason)
     value = msgspec.json.encode(hold)
     entry = Registered(KIND_HOLD, f"{hold.kind}/{hold.name}", value, now, actor)
-    audit = AuditEntry(id, now, actor, None, "restore", str(target), str(backup), HTTPStatus.OK)
+    audit = AuditEntry(
+        id, now, actor, None, access.RESTORE, str(target), str(backup), HTTPStatus.OK
+    )
     told = lambda done, of: progress("copy", done, of)  # noqa: E731
     done = restore(source, target, [entry], audit, told)
     return report, RestoredFile(done.file_id, done.size, state_at)

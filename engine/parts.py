@@ -211,9 +211,7 @@ def backups_of(config: Config, opened: Opened, clock: SystemClock, audit: Audit)
     settings = BackupSettings(directory, config.backup_every_h, config.backup_keep)
     log = logger()
     ended = partial(note_end, audit)
-    return Backups(
-        opened.store, opened.copies, settings, clock, log.info, log.warning, ended=ended
-    )
+    return Backups(opened.store, opened.copies, settings, clock, log.info, log.warning, ended=ended)
 
 
 def examined_of(

@@ -16,16 +16,16 @@ from typing import Any
 
 import trio
 from msgspec import Struct
-from msgspec.structs import replace
+from msgspec.structs import asdict, replace
 
 from engine.core.events import Actor
 from engine.core.rules.retention import ahead_ms
-from engine.ports.audit import AuditEntry, AuditQuery
+from engine.ports.audit import AuditEntry, AuditQuery, Names
 from engine.ports.receipt import Receipt
 from engine.ports.store import Store
 from engine.process.clock import Clock, Ids
+from engine.wire.access import TOKEN_REFUSED
 
-REFUSED_ACT = "token refused"
 REFUSALS_EVERY_S = 60.0
 REFUSALS_MAX = 100
 """So many kinds of refusals are told apart within that time; the others are counted together."""
@@ -48,7 +48,7 @@ class Refusal(Struct, frozen=True):
     why: str
     is_known: bool = True
     """It is one of ours, which strangers have not: it is told apart from theirs, however many."""
-    act: str = REFUSED_ACT
+    act: str = TOKEN_REFUSED
 
 
 OTHERS = Refusal(
@@ -86,9 +86,13 @@ class Audit:
         self._each: Counter[str] = Counter()
         """How many were told apart in this minute, of whom."""
 
-    def begin(self, act: str, what: str, detail: str, actor: Actor) -> AuditEntry:
-        """Somebody asks for this, and may."""
+    def begin(
+        self, act: str, what: str, detail: str, actor: Actor, names: Names | None = None
+    ) -> AuditEntry:
+        """Somebody asks for this, and may. `names`: of what it is about."""
         entry = self._entry(act, what, detail, actor)
+        if names is not None:
+            entry = replace(entry, **asdict(names))
         self._keep(entry)
         return entry
 

@@ -16,8 +16,9 @@ from msgspec import Struct, field
 from engine.core.errors import Refused
 from engine.core.events import ReadAgain
 from engine.core.machine import Change
-from engine.core.model import Run
+from engine.core.model import Run, step_label
 from engine.core.rules.attempt import recover
+from engine.ports.audit import Names
 from engine.ports.retention import Expired
 from engine.ports.store import Found, Look, Stopped, Stored
 from engine.runs.limits.refusals import (
@@ -95,6 +96,16 @@ class Memory:
     def by_key_nowait(self, client: str, workflow: str, key: str) -> LiveRun | None:
         """The run of this identity, if it is in memory."""
         return self._by_identity.get((client, workflow, key))
+
+    def names(self, run_id: str, step_id: str) -> Names | None:
+        """What a run is called, and a step of it below its root; None: it is not in memory."""
+        if (live := self.live.get(run_id)) is None:
+            return None
+        run, step = live.run, live.run.steps.get(step_id)
+        label = None
+        if step is not None and not step.is_root:
+            label = step_label(step.spec.name, step.spec.step_key)
+        return Names(run.client, run.root.spec.workflow, run.root.spec.key, label)
 
     def client_of(self, run_id: str) -> str | None:
         """Whose run it is; None: it is not in memory."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from msgspec import Meta, Struct
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 from engine.core.access.token import Role
 from engine.core.text.redaction import RULES_MAX
@@ -175,6 +175,11 @@ class NoMembers(Struct, frozen=True, forbid_unknown_fields=True):
     """What says all by its address."""
 
 
+TOKEN_REFUSED, RESTORE = "token refused", "restore"
+BACKUP_MADE, BACKUP_FAILED = "backup made", "backup failed"
+"""What the audit calls what is no route's act."""
+
+
 class AuditRow(Struct, frozen=True, rename="camel"):
     """One act of a person, or refusals of tokens of one kind."""
 
@@ -195,6 +200,12 @@ class AuditRow(Struct, frozen=True, rename="camel"):
     problem: str | None
     count: int
     """So many refusals; else 1."""
+    client: str | UnsetType = UNSET
+    """Told, as the two below, of an act on a run or a step that was known when it was asked for."""
+    workflow_name: str | UnsetType = UNSET
+    idempotency_key: str | UnsetType = UNSET
+    step_name: str | UnsetType = UNSET
+    """Told of an act on one step. With its `stepKey` where it was given one."""
 
 
 class AuditPage(Struct, frozen=True, rename="camel"):

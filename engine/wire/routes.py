@@ -13,7 +13,12 @@ from msgspec import Struct
 
 from engine.core.access.roles import ALLOWS
 from engine.core.access.token import Role as Role
+from engine.core.rules.action import Action
 from engine.wire.access import (
+    BACKUP_FAILED,
+    BACKUP_MADE,
+    RESTORE,
+    TOKEN_REFUSED,
     AuditPage,
     ClientAnswer,
     ClientList,
@@ -206,6 +211,16 @@ OPENAPI = Route("GET", "/openapi.json", Role.READ, dict, "This description.")
 
 ROUTES: tuple[Route[Any], ...] = tuple(it for it in list(globals().values()) if type(it) is Route)
 """All of the above, in their order."""
+
+UNKNOWN_ACTION = "?"
+BEFORE_ACTION = {ACT: "", BULK: f"{BULK.act} "}
+"""Routes of which the member `action` says what is done, and what goes before it in the audit."""
+ACTS = frozenset(
+    {TOKEN_REFUSED, RESTORE, BACKUP_MADE, BACKUP_FAILED}
+    | {it.act for it in ROUTES if it.act and it not in BEFORE_ACTION}
+    | {f"{before}{it}" for before in BEFORE_ACTION.values() for it in (*Action, UNKNOWN_ACTION)}
+)
+"""What the audit calls all that is kept in it."""
 
 # fmt: off
 UI = Route("GET", "/ui", Role.READ, bytes, "Whether all is well.")

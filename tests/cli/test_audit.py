@@ -40,6 +40,37 @@ def test_entries_are_lines(atomic: Atomic) -> None:
     assert shown.stderr == "4 entries\n"
 
 
+def test_acts_on_runs_are_named(atomic: Atomic) -> None:
+    """By client, workflow and key, and the step's name if one step was meant; an older engine, and
+    an entry of before, have the id alone."""
+    names = {"client": "shop", "workflowName": "order", "idempotencyKey": "k\x1b"}
+    entries = [_entry(**names), _entry(**names, stepName="pay (2)"), _entry()]
+    shown = atomic("audit", answers=[answer({"entries": entries, "next": None})])
+    on = [
+        line.split("retry", 1)[1].split("202")[0].strip() for line in shown.stdout.splitlines()[1:]
+    ]
+    assert on == ["R1 shop/order k\\u001b", "R1 shop/order k\\u001b step pay (2)", "R1"]
+
+
+def test_an_act_that_there_is_not_is_called_so(atomic: Atomic) -> None:
+    """With those that are near, or else all; one of a newer engine is believed when it is found."""
+    none = answer({"entries": [], "next": None})
+    for options in ((), ("--json",)):
+        told = atomic("audit", "--act", "retyr", *options, answers=[none])
+        assert (told.exit_code, told.stdout) == (2, "")
+        assert (
+            "Invalid value for '--act': there is no act 'retyr'; did you mean retry" in told.stderr
+        )
+    told = atomic("audit", "--act", "zzz", answers=[none])
+    assert "there are alerts test, backup, backup failed, backup made, body --whole" in " ".join(
+        told.stderr.split()
+    )
+    for act in ("retry", "token refused", "bulk cancel", "backup failed"):
+        assert atomic("audit", "--act", act, answers=[none]).exit_code == 0
+    newer = answer({"entries": [_entry(act="teleport")], "next": None})
+    assert atomic("audit", "--act", "teleport", answers=[newer]).exit_code == 0
+
+
 def test_pages_are_put_together(atomic: Atomic, engine: FakeEngine) -> None:
     """Up to the limit, and it is said when there is more."""
     first = answer({"entries": ENTRIES[:1] * 500, "next": "01B"})

@@ -12,8 +12,18 @@ import msgspec
 from engine.core.access.token import Role
 from engine.offline import add_client_to, add_token_to
 from engine.wire.access import ClientRequest, TokenRequest
-from tests.e2e.harness import SETTINGS, running
+from tests.e2e.harness import (
+    SETTINGS,
+    Answer,
+    Call,
+    application,
+    client,
+    eventually,
+    fine,
+    running,
+)
 
+NAMES = ("client", "workflowName", "idempotencyKey", "stepName")
 CANARY = "atomic_canary0000000000000000000000000000000000"
 
 
@@ -24,8 +34,49 @@ def _entries(url: str, admin: str, **query: str) -> Sequence[dict[str, Any]]:
     return entries
 
 
+async def test_acts_name_what_they_are_about(tmp_path: Path) -> None:
+    """The run at hand, one of before a restart, a step of it; nothing of what there is not, and of
+    what is about none. What was kept is found by the key, too."""
+
+    async def workflow(call: Call) -> Answer:
+        await shop.post(app.at("pay"), call.key)
+        return Answer(500)
+
+    with running(tmp_path, **SETTINGS) as engine:
+        async with application(w=workflow, pay=fine) as app, client(engine.url, "shop") as shop:
+            posted = await shop.post(app.at("w"), "order-1", prefer="respond-async")
+            run_id = posted.json()["runId"]
+            await eventually(lambda: app.called("pay"))
+            steps = await shop.steps(run_id)
+            step_id = next(it["id"] for it in steps.values() if it["id"] != run_id)
+            await shop.act(run_id, "pause")
+            await shop.act(run_id, "cancel", step=step_id)
+            await shop.act(run_id, "cancel", step=f"{run_id}-none")
+            await shop.act("none", "cancel")
+            assert len(_entries(engine.url, "")) == 4  # durable, before it is killed
+        engine.kill()
+    with running(tmp_path, **SETTINGS) as engine:
+        async with client(engine.url, "shop") as shop:
+            await shop.act(run_id, "cancel")
+            await shop.act(run_id, "skip", step=step_id, reason="so")
+            await shop.get(f"/api/v1/steps/{step_id}/payload?whole=true")
+            found = list(reversed(_entries(engine.url, "")))
+            told = [[it["act"], *(it.get(name) for name in NAMES)] for it in found]
+            run = ["shop", "w", "order-1"]
+            assert told == [
+                ["pause", *run, None],
+                ["cancel", *run, "pay"],
+                ["cancel", *run, None],
+                ["cancel", None, None, None, None],
+                ["cancel", *run, None],
+                ["skip", *run, "pay"],
+                ["body --whole --payload", *run, "pay"],
+            ]
+            assert len(_entries(engine.url, "", what="order-1")) == 6
+
+
 def _bearer(token: str) -> dict[str, str]:
-    return {"Authorization": f"Bearer {token}"}
+    return {"Authorization": f"Bearer {token}"} if token else {}
 
 
 def test_acts_and_refused_tokens_outlive_a_kill(tmp_path: Path) -> None:

@@ -3,17 +3,27 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+import re
+from typing import Any, cast
 from unittest import mock
 
 import pytest
 
 from engine.core.access.token import Role
-from engine.core.errors import Refused
-from engine.front.access.audited import DETAIL_CHARACTERS_MAX, Act, act_of, is_act, problem_of
+from engine.core.errors import Problem, Refused
+from engine.front.access.audited import (
+    DETAIL_CHARACTERS_MAX,
+    Act,
+    act_of,
+    is_act,
+    names_of,
+    problem_of,
+)
+from engine.front.access.who import Who
 from engine.front.admin.audit import audit_page
-from engine.ports.audit import AuditEntry, AuditQuery
-from engine.wire import routes
+from engine.ports.audit import AuditEntry, AuditQuery, Names
+from engine.wire import Action, routes
+from engine.wire.access import BACKUP_FAILED, BACKUP_MADE, RESTORE, TOKEN_REFUSED
 from engine.wire.routes import ROUTES, Route
 
 NOW = 1_800_000_000_000
@@ -37,7 +47,11 @@ def test_every_route_that_changes_something_has_a_name_in_the_audit() -> None:
     ("route", "names", "body", "act"),
     [
         (routes.ACT, {"id": "R1"}, _asked(action="retry", reason="x"),
-         Act("retry", "R1", '{"reason":"x"}')),
+         Act("retry", "R1", '{"reason":"x"}', "R1", "R1")),
+        (routes.ACT, {"id": "R1"}, _asked(action="skip", step="R1-2"),
+         Act("skip", "R1", '{"step":"R1-2"}', "R1", "R1-2")),
+        (routes.ACT, {"id": "R1"}, _asked(action="skip", step=["R1-2"]),
+         Act("skip", "R1", '{"step":["R1-2"]}', "R1")),
         (routes.BULK, {}, _asked(action="cancel", q="is:failed", expect=3),
          Act("bulk cancel", "is:failed", '{"expect":3}')),
         (routes.HOLD, {}, _asked(kind="host", name="a:1"), Act("hold", "host a:1", "")),
@@ -61,7 +75,58 @@ def test_that_all_of_a_body_is_asked_for_is_an_act(route: Route[Any]) -> None:
     assert not is_act(route, {"whole": "false"})
     assert not is_act(route, {})
     assert not is_act(routes.STEP, {"whole": "true"})
-    assert act_of(route, {"id": "S1", "number": "2"}, b"") == Act(route.act, "S1 2", "")
+    act = Act(route.act, "R1-2 3", "", "R1", "R1-2")
+    assert act_of(route, {"id": "R1-2", "number": "3"}, b"") == act
+
+
+def test_all_that_is_kept_has_one_of_the_names_that_there_are() -> None:
+    """Those of routes, and of the actions of runs and bulk jobs, also one that there is not."""
+    for route in (it for it in ROUTES if it.act):
+        names = dict.fromkeys(re.findall(r"\{(\w+)\}", route.path), "x")
+        for action in (*Action, "restore", "dance"):
+            act = act_of(route, names, _asked(action=action))
+            assert act is not None
+            assert act.act in routes.ACTS
+    beside = {TOKEN_REFUSED, RESTORE, BACKUP_MADE, BACKUP_FAILED}
+    assert beside < routes.ACTS
+    assert not {"action", "bulk"} & routes.ACTS
+
+
+EVERYBODY = Who()
+SHOP = Names("shop", "w", "k", "pay")
+
+
+async def test_names_are_looked_for_in_memory_and_then_in_the_store() -> None:
+    """An act is named by what it is about. Who sees one client is told nothing of others by it, and
+    a store that cannot be read keeps nobody from acting."""
+
+    class Stored:
+        def __init__(self, found: Names | Refused | None) -> None:
+            self.found = found
+
+        async def names(self, run_id: str, step_id: str) -> Names | None:
+            assert (run_id, step_id) == ("R1", "R1-2")
+            if isinstance(self.found, Refused):
+                raise self.found
+            return self.found
+
+    act, refused = Act("skip", "R1", "", "R1", "R1-2"), Refused(Problem.STORE_UNAVAILABLE, "away")
+
+    async def named(
+        stored: Any, at_hand: Names | None = None, who: Who = EVERYBODY
+    ) -> Names | None:
+        return await names_of(
+            act, who, lambda run_id, step_id: at_hand, cast("Any", Stored(stored))
+        )
+
+    assert await named(refused, at_hand=SHOP) == SHOP
+    assert await named(SHOP) == SHOP
+    assert await named(SHOP, who=Who(client="shop")) == SHOP
+    assert await named(SHOP, who=Who(client="cafe")) is None
+    assert await named(None) is None
+    assert await named(refused) is None
+    of_none = Act("hold", "client shop", "")
+    assert await names_of(of_none, Who(), lambda *ids: SHOP, cast("Any", None)) is None
 
 
 def test_what_changes_nothing_is_no_act() -> None:
@@ -80,7 +145,7 @@ def test_only_where_there_are_dry_runs_can_one_be_asked_for(route: Route[Any]) -
 @pytest.mark.parametrize("body", [b"[1]", b"{", b'"\xff"', b"[" * 100_000, b"null"])
 def test_what_cannot_be_read_is_kept_without_its_members(body: bytes) -> None:
     """It is refused, which the entry's status says."""
-    assert act_of(routes.ACT, {"id": "R1"}, body) == Act("?", "R1", "")
+    assert act_of(routes.ACT, {"id": "R1"}, body) == Act("?", "R1", "", "R1", "R1")
 
 
 @pytest.mark.parametrize("member", ["payload", "result", "paylod", "Payload", "response"])
@@ -88,14 +153,15 @@ def test_bodies_are_not_kept(member: str) -> None:
     """They belong to their run, and may be secret; so may what a name holds that is none of the
     route's, as one that is misspelt."""
     act = act_of(routes.ACT, {"id": "R1"}, _asked(action="rerun", **{member: {"a": "canary"}}))
-    assert act == Act("rerun", "R1", f'{{"{member}":"(not kept)"}}')
+    assert act == Act("rerun", "R1", f'{{"{member}":"(not kept)"}}', "R1", "R1")
 
 
 @pytest.mark.parametrize("number", ["1" * 5_000, "1e999"])
 def test_an_act_is_told_whatever_its_body_holds(number: str) -> None:
     """The record takes numbers that the decoder does not, and their act has its name."""
     body = f'{{"action":"rerun","payload":{number}}}'.encode()
-    assert act_of(routes.ACT, {"id": "R1"}, body) == Act("rerun", "R1", '{"payload":"(not kept)"}')
+    act = act_of(routes.ACT, {"id": "R1"}, body)
+    assert act == Act("rerun", "R1", '{"payload":"(not kept)"}', "R1", "R1")
     dry = body.replace(b"{", b'{"dryRun":true,')
     assert act_of(routes.ACT, {"id": "R1"}, dry) is None
 

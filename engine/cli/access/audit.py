@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -24,7 +25,9 @@ UNKNOWN = "not known"
 @click.option("--since", metavar="TIME", help="12h, 90d, or 2026-11-23T12:00:00Z.")
 @click.option("--actor", metavar="NAME", help="Of whom: the name of a token, or what was claimed.")
 @click.option("--act", metavar="ACT", help="What was done: retry, 'token add', 'token refused'.")
-@click.option("--what", metavar="TEXT", help="To what: the id of a run, the name of a client.")
+@click.option(
+    "--what", metavar="TEXT", help="To what: the id or key of a run, the name of a client."
+)
 @click.option(
     "--limit", type=click.IntRange(1, 10_000), default=50, show_default=True, help="At most."
 )
@@ -38,6 +41,8 @@ def audit(limit: int, engine: str, as_json: bool, **asked: str | None) -> None:
     """
     with client_of(engine) as atomic:
         rows, more = _listed(atomic, limit, asked)
+    if not rows and asked["act"] is not None:
+        _check_act(asked["act"])
     if as_json:
         echo_json({"entries": rows, "next": more})
         return
@@ -45,6 +50,19 @@ def audit(limit: int, engine: str, as_json: bool, **asked: str | None) -> None:
         click.echo("\n".join(audit_lines(rows)))
     there_is = "; there are more (--limit)" if more else ""
     click.echo(f"{count_text(len(rows), 'entry')}{there_is}", err=True)
+
+
+def _check_act(act: str) -> None:
+    """Where nothing was found. A newer engine may know acts that are not known here. Raises
+    BadParameter."""
+    from engine.wire.routes import ACTS, UNKNOWN_ACTION
+
+    if act in ACTS:
+        return
+    known = sorted(it for it in ACTS if UNKNOWN_ACTION not in it)
+    near = get_close_matches(act, known, n=3)
+    meant = f"did you mean {', '.join(near)}?" if near else f"there are {', '.join(known)}."
+    raise click.BadParameter(f"there is no act {safe(act)!r}; {meant}", param_hint="'--act'")
 
 
 def _listed(atomic: Client, limit: int, asked: dict[str, Any]) -> tuple[list[AuditRow], str | None]:
@@ -72,10 +90,19 @@ def _cells(row: AuditRow) -> list[str]:
         safe(row.actor),
         safe(row.address or "-"),
         safe(row.act) + times,
-        safe(row.what or "-"),
+        _on(row),
         f"{answer} {safe(row.problem)}" if row.problem else answer,
         safe(_detail(row.detail)),
     ]
+
+
+def _on(row: AuditRow) -> str:
+    """To what it was done: the id, and what that is called."""
+    what = safe(row.what or "-")
+    if not row.workflow_name:
+        return what
+    named = f"{what} {safe(row.client)}/{safe(row.workflow_name)} {safe(row.idempotency_key)}"
+    return f"{named} step {safe(row.step_name)}" if row.step_name else named
 
 
 def _detail(text: str) -> str:

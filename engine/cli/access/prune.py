@@ -5,10 +5,7 @@ from __future__ import annotations
 import sys
 from contextlib import suppress
 from math import inf
-from time import (  # noqa: TID251 - a command has no other clock
-    monotonic,
-    sleep,
-)
+from time import monotonic, sleep  # noqa: TID251 - a command has no other clock
 from typing import TYPE_CHECKING
 
 import click

@@ -7,20 +7,34 @@ a member holds that the route does not know, as one that is misspelt: it is kept
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgspec
 from msgspec import Raw, Struct
 from msgspec.structs import fields
 
+from engine.core.errors import Refused
+from engine.core.model import run_of
 from engine.core.text.secrets import without_secrets
 from engine.front.access.gate import Gate
+from engine.front.access.who import Who
 from engine.front.server.reply import Reply
 from engine.front.server.strict import RawHeaders
+from engine.ports.audit import Names
+from engine.ports.views import Views
 from engine.registry.audit import Audit, Refusal
 from engine.wire import Action
-from engine.wire.routes import ACT, BULK, WHOLE, Route
+from engine.wire.routes import (
+    ACT,
+    ANSWER,
+    BEFORE_ACTION,
+    LAST_ANSWER,
+    PAYLOAD,
+    UNKNOWN_ACTION,
+    WHOLE,
+    Route,
+)
 
 DETAIL_CHARACTERS_MAX = 1_024
 PATH_CHARACTERS_MAX = 200
@@ -31,8 +45,9 @@ _NOT_KEPT = "(not kept)"
 _TEXT = re.compile(r'"(?:[^"\\]|\\.)*"?')
 """A text in JSON, which may be cut. Each is masked by itself: of a list of names that are hidden
 none gives the next one a value."""
-_NAMED_BY_ACTION = {ACT: "", BULK: f"{BULK.act} "}
-"""Routes of which the member `action` says what is done, and what goes before."""
+
+
+_ABOUT_RUNS = frozenset({ACT, PAYLOAD, LAST_ANSWER, ANSWER})
 
 
 class Act(Struct, frozen=True):
@@ -41,6 +56,9 @@ class Act(Struct, frozen=True):
     act: str
     what: str
     detail: str
+    run_id: str | None = None
+    """Of the run that it is about, or whose step; None: it is about none."""
+    step_id: str = ""
 
 
 class _Problem(Struct):
@@ -69,15 +87,35 @@ def act_of(route: Route[Any], names: Mapping[str, str], body: bytes) -> Act | No
     asked = _members(route, body)
     if asked.get("dryRun") is True:
         return None
-    before = _NAMED_BY_ACTION.get(route)
-    act = route.act if before is None else f"{before}{_action(asked.pop('action', '?'))}"
+    before = BEFORE_ACTION.get(route)
+    act = route.act if before is None else f"{before}{_action(asked.pop('action', None))}"
     what = " ".join(names.values()) or _named(asked)
+    id = names.get("id", "") if route in _ABOUT_RUNS else ""
+    step_id = asked.get("step", id) if route is ACT else id
     detail = _cut(msgspec.json.encode(asked).decode()) if asked else ""
     return Act(
         _cut(act, PATH_CHARACTERS_MAX),
         _cut(what, DETAIL_CHARACTERS_MAX),
         _cut(_TEXT.sub(lambda found: without_secrets(found[0]), detail)),
+        run_of(id) or None,
+        step_id if isinstance(step_id, str) else "",
     )
+
+
+async def names_of(
+    act: Act, who: Who, at_hand: Callable[[str, str], Names | None], views: Views
+) -> Names | None:
+    """What the run or step is called that an act is about: for people. None: it is about none, or
+    about one that is not known, cannot be read now, or is not for who asks."""
+    if act.run_id is None:
+        return None
+    found = at_hand(act.run_id, act.step_id)
+    if found is None:
+        try:
+            found = await views.names(act.run_id, act.step_id)
+        except Refused:  # the act says so itself
+            return None
+    return found if found is not None and who.client in (None, found.client) else None
 
 
 def _action(asked: object) -> str:
@@ -85,7 +123,7 @@ def _action(asked: object) -> str:
     try:
         return Action(str(asked)).value
     except ValueError:
-        return "?"
+        return UNKNOWN_ACTION
 
 
 def _members(route: Route[Any], body: bytes) -> dict[str, Any]:

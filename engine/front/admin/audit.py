@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from msgspec import UNSET, UnsetType
+
 from engine.core.text.times import rfc3339
 from engine.front.asked import check_names, page_limit, since_ms
 from engine.ports.audit import AuditEntry, AuditQuery
@@ -42,4 +44,12 @@ def _row(entry: AuditEntry) -> AuditRow:
         status=entry.status,
         problem=entry.problem,
         count=entry.count,
+        client=_known(entry.client),
+        workflow_name=_known(entry.workflow),
+        idempotency_key=_known(entry.key),
+        step_name=_known(entry.step),
     )
+
+
+def _known(name: str | None) -> str | UnsetType:
+    return UNSET if name is None else name

@@ -12,9 +12,7 @@ from engine.front.asked import decode_asked
 from engine.jobs.backups import BackupDone, Backups, BackupUnderWay
 from engine.registry.audit import Audit
 from engine.wire import backup as wire
-
-MADE, FAILED = "backup made", "backup failed"
-"""What the audit calls the end of one that somebody asked for, which is answered before."""
+from engine.wire.access import BACKUP_FAILED, BACKUP_MADE
 
 _decode = msgspec.json.Decoder(wire.BackupRequest).decode
 
@@ -28,9 +26,9 @@ def note_end(audit: Audit, done: BackupDone, asked_by: Actor) -> None:
     """Have the audit know what came of one, beside that it was asked for."""
     if done.error is not None:
         status = HTTPStatus.INTERNAL_SERVER_ERROR
-        return audit.came_of(FAILED, done.file, done.error, asked_by, status)
+        return audit.came_of(BACKUP_FAILED, done.file, done.error, asked_by, status)
     told = msgspec.json.encode({"bytes": done.size, "tookMs": done.took_ms}).decode()
-    audit.came_of(MADE, done.file, told, asked_by, HTTPStatus.OK)
+    audit.came_of(BACKUP_MADE, done.file, told, asked_by, HTTPStatus.OK)
 
 
 def backup_status(backups: Backups) -> wire.BackupStatus | None:

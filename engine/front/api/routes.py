@@ -16,7 +16,14 @@ from engine.core.access.token import Role
 from engine.core.errors import Problem, Refused
 from engine.core.events import Actor
 from engine.front.access.actor import actor_of
-from engine.front.access.audited import act_of, is_act, note_refused_token, problem_of
+from engine.front.access.audited import (
+    Act,
+    act_of,
+    is_act,
+    names_of,
+    note_refused_token,
+    problem_of,
+)
 from engine.front.access.own import check_own
 from engine.front.access.who import Who
 from engine.front.admin import clients, limits, prune
@@ -37,6 +44,7 @@ from engine.front.server.reply import ROOM, GivenBack, Reply
 from engine.front.server.strict import RawHeaders
 from engine.front.show import pages
 from engine.front.show.replies import json_reply, problem_reply, refusal
+from engine.ports.audit import AuditEntry
 from engine.process.budget import Parcel
 from engine.runs.engine import Engine
 from engine.runs.limits.refusals import no_such_step
@@ -133,7 +141,7 @@ def _common(app: QuartTrio, front: Front) -> None:
             g.who = found
             if route is not None and is_act(route, request.args):
                 act = act_of(route, request.view_args or {}, await request.body)
-                g.entry = act and front.audit.begin(act.act, act.what, act.detail, _actor(front))
+                g.entry = act and await _begun(front, act)
             if route is not None and route.body is NoMembers:
                 check_no_members(await request.body)
             return None
@@ -177,6 +185,13 @@ def _common(app: QuartTrio, front: Front) -> None:
     @app.errorhandler(Exception)
     async def bug(error: Exception) -> Response:
         return response(internal_error(front, error, request.path))
+
+
+async def _begun(front: Front, act: Act) -> AuditEntry:
+    """The audit's entry of an act, with the names of what it is about."""
+    actor = _actor(front)  # first: it refuses who says it wrongly
+    names = await names_of(act, g.who, front.engine.memory.names, front.views)
+    return front.audit.begin(act.act, act.what, act.detail, actor, names)
 
 
 def _allowed(error: HTTPException, path: str) -> list[str]:
