@@ -123,10 +123,13 @@ class RunName(NamedTuple):
         )
         if len(page.runs) == 1:
             return page.runs[0].id
-        wanted = f"of workflow {self.workflow} with key {self.key}"
-        if page.runs:
-            clients = " and ".join(run.client for run in page.runs)
-            raise NotOneRun(f"Clients {clients} each have a run {wanted}: add --client.")
+        wanted, gone = f"of workflow {self.workflow} with key {self.key}", page.expired or ()
+        if not page.runs and len(gone) == 1:
+            return gone[0].run_id  # whoever asks for it is told what became of it
+        if found := page.runs or gone:
+            clients = " and ".join(run.client for run in found)
+            have = "have" if page.runs else "had"
+            raise NotOneRun(f"Clients {clients} each {have} a run {wanted}: add --client.")
         raise NotOneRun(f"There is no run {wanted}.")
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
@@ -17,13 +17,13 @@ from engine.cli.options import (
     since,
     was_typed,
 )
-from engine.cli.show.lists import run_list_lines
+from engine.cli.show.lists import expired_text, run_list_lines
 from engine.cli.show.text import count_text, echo_json, safe
 from engine.cli.show.tree import hold_text
 
 if TYPE_CHECKING:
     from engine.client import Client
-    from engine.wire import HoldRow, RunRow
+    from engine.wire import ExpiredRow, HoldRow, RunRow
 
 PAGE_RUNS_MAX = 500
 
@@ -57,13 +57,14 @@ def runs(
         "sort": "submittedAt" if oldest_first else None,
     }
     with client_of(engine) as atomic, faults_shown(q):
-        rows, total, about, cursor = _listed(atomic, limit, asked)
+        found = _listed(atomic, limit, asked)
+        rows, total, about, cursor = found.rows, found.total, found.about, found.next
         holds = () if as_json else _holds(atomic, rows)
     if whole:  # what a page counts is its own runs alone then
         total, about = len(rows), cursor is not None
     if as_json:
         answer = {"runs": rows, "total": total, "totalIsEstimate": about, "next": cursor}
-        echo_json(answer)
+        echo_json(answer | ({"expired": found.expired} if found.expired else {}))
         return
     if rows:
         width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
@@ -75,6 +76,8 @@ def runs(
     else:
         of = f"{'about ' if about else ''}{count_text(total, 'run')}"
         click.echo(f"{len(rows):,} of {of}{whose}", err=True)
+    for gone in found.expired:
+        click.echo(expired_text(gone), err=True)
     for hold in holds:
         click.echo(hold_text(hold), err=True)
 
@@ -92,17 +95,27 @@ def _holds(client: Client, rows: list[RunRow]) -> tuple[HoldRow, ...]:
         return ()
 
 
-def _listed(
-    client: Client, limit: int, asked: dict[str, Any]
-) -> tuple[list[RunRow], int, bool, str | None]:
-    """Up to `limit` runs, how many there are, whether that is an estimate, and where more begin."""
+class Listed(NamedTuple):
+    """Up to `limit` runs, how many there are, whether that is an estimate, where more begin, and
+    which of them retention removed."""
+
+    rows: list[RunRow]
+    total: int
+    about: bool
+    next: str | None
+    expired: tuple[ExpiredRow, ...]
+
+
+def _listed(client: Client, limit: int, asked: dict[str, Any]) -> Listed:
     rows: list[RunRow] = []
+    expired: tuple[ExpiredRow, ...] = ()
     cursor: str | None = None
     while True:
         page = client.operate.run_page(
             **asked, limit=min(limit - len(rows), PAGE_RUNS_MAX), cursor=cursor
         )
         rows += page.runs
+        expired += page.expired or ()
         cursor = page.next
         if cursor is None or len(rows) >= limit:
-            return rows, page.total, page.total_is_estimate, cursor
+            return Listed(rows, page.total, page.total_is_estimate, cursor, expired)

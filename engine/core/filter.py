@@ -10,8 +10,9 @@ spaces is written `"like this"`.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from enum import StrEnum
+from types import MappingProxyType
 
 from msgspec import Struct
 
@@ -134,6 +135,28 @@ def parse(text: str) -> Filter:
         if at < len(text) and not text[at].isspace():
             raise BadFilter(f"Here a space was expected, not {text[at]!r}.", at)
     return tuple(terms)
+
+
+class Named(Struct, frozen=True):
+    """What a filter names whole."""
+
+    key: str
+    client: str | None = None
+    workflow: str | None = None
+
+
+def named_by(terms: Filter, given: Mapping[Field, str] = MappingProxyType({})) -> Named | None:
+    """The key that a filter asks for, and what is `given` beside it, if beside a client and a
+    workflow it asks for nothing; None: it does, or for a part of one, or twice."""
+    found = dict(given)
+    for term in terms:
+        is_name = term.field in (Field.KEY, Field.CLIENT, Field.WORKFLOW)
+        if not is_name or term.negated or "*" in term.text or term.field in found:
+            return None
+        found[term.field] = term.text
+    if Field.KEY not in found:
+        return None
+    return Named(found[Field.KEY], found.get(Field.CLIENT), found.get(Field.WORKFLOW))
 
 
 def duration_ms(text: str) -> int | None:

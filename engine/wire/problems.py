@@ -177,7 +177,8 @@ PROBLEMS: dict[Problem, ProblemType] = {
         "The outcome was removed",
         "The run ended longer ago than runs are kept (`retention_days`), and was removed. Its key"
         " stays, so the work is not done a second time: `runStatus` says how it ended,"
-        " `submittedAt` and `finishedAt` when. Nothing was recorded; posting again gives the same"
+        " `submittedAt` and `finishedAt` when, and `removedAt` since when it has gone (not told of"
+        " what an older version removed). Nothing was recorded; posting again gives the same"
         " answer. Use a new key for new work.",
     ),
     Problem.KEY_REUSED: _type(

@@ -182,6 +182,22 @@ class RunRow(Struct, frozen=True, rename="camel"):
     """As `at`. None too where nothing has gone wrong, or did before it completed."""
 
 
+class ExpiredRow(Struct, frozen=True, rename="camel"):
+    """What is known of a run that retention removed: all else of it has gone, and it is not run
+    again under its key."""
+
+    run_id: str
+    client: str
+    workflow_name: str
+    idempotency_key: str
+    run_status: str
+    """How it ended."""
+    submitted_at: str
+    finished_at: str
+    removed_at: str | UnsetType = UNSET
+    """Left out of one that an older version removed."""
+
+
 class RunPage(Struct, frozen=True, rename="camel"):
     """A page of runs; `next` is the cursor of the next page, None of the last one's.
 
@@ -193,6 +209,9 @@ class RunPage(Struct, frozen=True, rename="camel"):
     total: int
     total_is_estimate: bool
     next: str | None = None
+    expired: tuple[ExpiredRow, ...] | UnsetType = UNSET
+    """Told where the runs of a key were asked for, of those that retention removed: the latest 100.
+    """
 
 
 class MoveRow(Struct, frozen=True, rename="camel"):

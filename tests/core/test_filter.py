@@ -16,7 +16,9 @@ from engine.core.filter import (
     Compare,
     Field,
     Is,
+    Named,
     Term,
+    named_by,
     parse,
 )
 from engine.core.model import StepState
@@ -138,6 +140,27 @@ def test_as_much_as_is_allowed() -> None:
 def test_every_field_can_be_asked_for() -> None:
     """What is told of the fields is all there is; only the words without a field have no name."""
     assert set(ABOUT) == set(Field) - {Field.TEXT}
+
+
+@pytest.mark.parametrize(
+    ("text", "given", "named"),
+    [
+        ("key:k", {}, Named("k")),
+        ("key:k client:shop wf:w", {}, Named("k", "shop", "w")),
+        ("client:shop", {Field.KEY: "*k"}, Named("*k", "shop")),
+        ("", {Field.KEY: "k", Field.WORKFLOW: "w"}, Named("k", None, "w")),
+        ("", {}, None),
+        ("client:shop", {}, None),
+        ("key:k*", {}, None),
+        ("!key:k", {}, None),
+        ("k", {}, None),
+        ("key:k is:failed", {}, None),
+        ("key:k", {Field.KEY: "k"}, None),
+    ],
+)
+def test_what_a_filter_names_whole(text: str, given: dict[Field, str], named: Named | None) -> None:
+    """A key, perhaps with a client and a workflow, and nothing else that a run must be."""
+    assert named_by(parse(text), given) == named
 
 
 PIECES = st.sampled_from(

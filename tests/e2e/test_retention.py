@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import time
+from collections.abc import Awaitable, Callable
 from functools import partial
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from engine.core.retry import DAY_MS
 from engine.core.rules.post import open_run
 from engine.core.text.ulid import first_run_id
 from engine.ports.store import Body, Write
+from engine.process.exits import EXIT_REFUSED
 from tests.e2e.harness import (
     EngineProcess,
     application,
@@ -39,6 +41,10 @@ def old_run(key: str, days: float) -> tuple[Run, list[Write]]:
     change.close(at)
     first = Write(change, (Body(run.id, 1, b"{}"),))
     return run, [first, started(run, at + 1), answered(run, at + 2)]
+
+
+Atomic = Callable[..., Awaitable[str]]
+"""The command against the engine at hand; `code`: its exit code."""
 
 
 async def file_with(path: Path, *runs: tuple[str, float]) -> dict[str, str]:
@@ -64,10 +70,10 @@ async def test_what_grew_old_goes_and_its_key_is_told(
     with running(tmp_path, retention_days=30) as engine:
         async with client(engine.url) as shop, application(w=fine) as app:
 
-            async def atomic(*arguments: str) -> str:
+            async def atomic(*arguments: str, code: int = 0) -> str:
                 invoke = partial(CliRunner().invoke, main, [*arguments, "--engine", engine.url])
                 done = await trio.to_thread.run_sync(invoke)
-                assert done.exit_code == 0, done.output
+                assert done.exit_code == code, done.output
                 return done.output
 
             await eventually(lambda: engine.events("retention-set"))
@@ -103,6 +109,7 @@ async def test_what_grew_old_goes_and_its_key_is_told(
                 run_id, "completed", "old",
             )  # fmt: skip
             assert told["finishedAt"].endswith("Z")
+            await _check_looks_by_key(engine, run_id, atomic)
             acted = await shop.act(run_id, "retry")
             is_problem(acted, 410, "outcome-expired")
             assert (await shop.read(f"/steps/{ids['new']}/outcome"))["status"] == "completed"
@@ -114,6 +121,34 @@ async def test_what_grew_old_goes_and_its_key_is_told(
             is_problem(await shop.post(URL, "old"), 410, "outcome-expired")
             answer = await shop.http.post("/api/v1/prune", json={})
             is_problem(answer, 409, "not-possible")
+
+
+async def _check_looks_by_key(engine: EngineProcess, run_id: str, atomic: Atomic) -> None:
+    """They say what a look by id does; a list is still one."""
+    async with client(engine.url) as shop:
+        by_id = is_problem(await shop.get(f"/api/v1/runs/{run_id}"), 410, "outcome-expired")
+        told = {it: by_id[it] for it in (
+            "runId", "client", "workflowName", "idempotencyKey", "runStatus", "submittedAt",
+            "finishedAt", "removedAt",
+        )}  # fmt: skip
+        for asked in ("key=old", "key=old&workflow=w", "key=old&client=shop&workflow=w",
+                      "q=key:old", "q=key:old&client=shop"):  # fmt: skip
+            page = await shop.read(f"/runs?{asked}")
+            assert (page["runs"], page["expired"]) == ([], [told])
+        for asked in ("key=new", "key=ol", "key=old&workflow=v", "q=key:old*", "q=old",
+                      "q=key:old+is:failed", "key=old&status=failed",
+                      "key=old&cursor=0"):  # fmt: skip
+            assert "expired" not in await shop.read(f"/runs?{asked}")
+    named = ("--workflow", "w", "--key", "old")
+    for command in ("show", "outcome", "retry"):
+        said = await atomic(command, *named, code=EXIT_REFUSED)
+        for known in (run_id, "client shop", "workflow w", "key old", "(completed)", "removed 20"):
+            assert known in said
+        assert "(410 outcome-expired)" in said
+    assert f": {run_id}, client shop, workflow w, key old: completed 20" in await atomic(
+        "runs", *named
+    )
+    assert "There is no run" in await atomic("show", *named[:-1], "none", code=EXIT_REFUSED)
 
 
 async def _check_events(engine: EngineProcess, latest: str) -> None:

@@ -10,7 +10,7 @@ from engine.core.access.token import Role, Token
 from engine.core.errors import Problem, Refused
 from engine.core.filter import parse
 from engine.front.access.who import Who
-from engine.front.api.read import filter_of
+from engine.front.api.bulk import filter_of
 from engine.jobs import bulk
 from engine.jobs.bulk import KEPT_MS
 from engine.ports.jobs import CameTo, Job

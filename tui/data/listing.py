@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from enum import StrEnum
 
+from engine.wire import ExpiredRow
+
 ROWS_KEPT_MAX = 2_000
 
 
@@ -57,6 +59,8 @@ class Listing:
         """Something happened to a row of it: read it again."""
         self.unseen = 0
         """New rows that have come since it was read."""
+        self.gone: tuple[ExpiredRow, ...] = ()
+        """Runs of the key that is asked for, which retention removed."""
 
     def __len__(self) -> int:
         return len(self.ids)

@@ -35,7 +35,7 @@ from tui.data.inputs import (
     TreeGone,
     TreeRead,
 )
-from tui.data.listing import Listing
+from tui.data.listing import Edge, Listing
 from tui.data.model import (
     Cause,
     Happening,
@@ -287,6 +287,8 @@ class Store:
             next=page.next,
             behind=read.behind,
         )
+        if read.edge is Edge.HEAD:
+            self.listing(read.listing).gone = page.expired or ()
         self.changes.listings.add(read.listing)
 
     def _retries_read(self, read: RetriesRead) -> None:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:  # wire brings msgspec along; `--help` does without
         AlertsStatus,
         BackupStatus,
         ClientUse,
+        ExpiredRow,
         HoldRow,
         HostRow,
         ListenerRow,
@@ -65,6 +66,16 @@ def run_list_lines(
     notes = [row.pop() for row in (head, *rows)]
     pairs = zip(table([head, *rows]), notes, strict=True)
     return [line for row, note in pairs for line in (row, note and f"    {note}") if line]
+
+
+def expired_text(row: ExpiredRow) -> str:
+    """A run that retention removed, in one line."""
+    gone = f" {clock_text(row.removed_at)}" if row.removed_at else ""
+    return (
+        f"removed by retention{gone}: {safe(row.run_id)}, client {safe(row.client)}, workflow"
+        f" {safe(row.workflow_name)}, key {safe(row.idempotency_key)}: {safe(row.run_status)}"
+        f" {clock_text(row.finished_at)}"
+    )
 
 
 def _cell(text: str) -> str:
@@ -266,7 +277,9 @@ def pass_text(it: PruningPass) -> str:
     told = f"{went} in {span_text(it.took_ms / 1000)}"
     if it.error is None:
         return told
-    return f"{told}, then it was given up: {safe(it.error)} The next look goes on, within ten minutes"
+    return (
+        f"{told}, then it was given up: {safe(it.error)} The next look goes on, within ten minutes"
+    )
 
 
 def _room_lines(store: StoreStatus) -> list[str]:

@@ -23,9 +23,9 @@ from engine.front.access.own import check_own
 from engine.front.access.who import Who
 from engine.front.api.context import Front
 from engine.front.api.figures import hold_rows, holds_of, holds_over
-from engine.front.api.read import OPERATORS
 from engine.front.asked import decode_asked
 from engine.front.server.reply import Reply
+from engine.front.show.bodies import OPERATORS
 from engine.front.show.replies import json_reply, problem_reply
 from engine.front.show.rows import hold_row, named_step, run_row, step_row
 from engine.ports.views import RunRecord, record_of

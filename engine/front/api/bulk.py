@@ -9,11 +9,11 @@ import msgspec
 from engine import wire
 from engine.core.errors import Problem, Refused
 from engine.core.events import Actor
+from engine.core.filter import BadFilter, Field, Filter, parse
 from engine.core.model import StepState
 from engine.core.text.times import maybe_rfc3339, rfc3339
 from engine.front.access.who import Who
 from engine.front.api.act import move_of
-from engine.front.api.read import filter_of
 from engine.front.asked import decode_asked, page_limit
 from engine.front.server.reply import Reply
 from engine.front.show.replies import json_reply
@@ -23,6 +23,32 @@ from engine.jobs.plan import Plan
 from engine.ports.jobs import Came, Job, JobOrder
 
 _decode = msgspec.json.Decoder(wire.BulkRequest).decode
+
+
+async def filter_of(bulk: Bulk, text: str | None, who: Who) -> Filter | None:
+    """The filter `q`, if there is one. Raises Refused, naming the place at fault: also for a job
+    that there is not. One on everybody's runs may have some that who asks may see."""
+    if not text:
+        return None
+    found = _read_filter(text)
+    for job in {term.text.partition("/")[0] for term in found if term.field is Field.JOB}:
+        try:
+            await bulk.job(job, who.client, or_of_all=True)
+        except Refused as refused:
+            if refused.problem is not Problem.NOT_FOUND:
+                raise
+            members = {"member": "q", "position": max(text.find(f"job:{job}"), 0)}
+            detail = f"`q`: {refused.detail} `atomic bulk list` has them, with their whole ids."
+            raise Refused(Problem.INVALID_REQUEST, detail, **members) from refused
+    return found
+
+
+def _read_filter(text: str) -> Filter:
+    try:
+        return parse(text)
+    except BadFilter as error:
+        members = {"member": "q", "position": error.at}
+        raise Refused(Problem.INVALID_REQUEST, f"`q`: {error.detail}", **members) from error
 
 
 async def ask(bulk: Bulk, body: bytes, actor: Actor, key: str | None, who: Who) -> wire.BulkAnswer:

@@ -8,12 +8,13 @@ from typing import Any
 
 import msgspec
 import trio
+from msgspec import UNSET, UnsetType
 from msgspec.structs import replace
 
 from engine import wire
 from engine.core.access.token import Role
 from engine.core.errors import Problem, Refused
-from engine.core.filter import BadFilter, Field, Filter, parse
+from engine.core.filter import Field, Filter, named_by
 from engine.core.model import Step, StepState, run_of
 from engine.core.text.redaction import Redaction
 from engine.core.text.times import rfc3339
@@ -22,6 +23,7 @@ from engine.front.access.who import Who
 from engine.front.admin.alerts import alerts_status
 from engine.front.admin.backup import backup_status
 from engine.front.admin.prune import retention_status
+from engine.front.api.bulk import filter_of
 from engine.front.api.causes import hidden_of
 from engine.front.api.context import Front, pages_url
 from engine.front.api.figures import (
@@ -42,9 +44,10 @@ from engine.front.api.figures import (
 )
 from engine.front.asked import check_names, page_limit, whole_number
 from engine.front.server.reply import Reply
-from engine.front.show.bodies import raw_body
+from engine.front.show.bodies import OPERATORS, raw_body
 from engine.front.show.replies import json_reply
 from engine.front.show.rows import (
+    expired_row,
     move_row,
     note_row,
     retry_row,
@@ -52,7 +55,6 @@ from engine.front.show.rows import (
     step_row,
     with_generations,
 )
-from engine.jobs.bulk import Bulk
 from engine.ports.caller import SMALL_BYTES_MAX
 from engine.ports.store import Body, Larger
 from engine.ports.views import AttemptRecord, OutcomeRecord, RetryQuery, RunQuery
@@ -62,9 +64,8 @@ from engine.runs.open.replies import wait_room
 from engine.runs.waits import WhyWaits, why_wait
 from engine.wire.routes import RETRIES, RUNS, WHOLE
 
-OPERATORS = "/"
-"""Whose turn it is to look at bodies, and who has room for them: no client can be called so."""
 SORTS = {"-submittedAt": True, "submittedAt": False}
+_NAMING = {"key": Field.KEY, "client": Field.CLIENT, "workflow": Field.WORKFLOW}
 
 
 async def status(front: Front, who: Who) -> wire.Status:
@@ -172,6 +173,7 @@ async def runs(front: Front, who: Who, query: Mapping[str, str]) -> wire.RunPage
     sort = query.get("sort", "-submittedAt")
     if sort not in SORTS:
         raise _invalid(f"`sort`: runs are sorted by {' or '.join(SORTS)}; not {sort[:64]!r}.")
+    terms = await filter_of(front.bulk, query.get("q"), who)
     found = await front.views.runs(
         RunQuery(
             only=who.client,
@@ -179,7 +181,7 @@ async def runs(front: Front, who: Who, query: Mapping[str, str]) -> wire.RunPage
             workflow=query.get("workflow"),
             key=query.get("key"),
             states=states,
-            filter=await filter_of(front.bulk, query.get("q"), who),
+            filter=terms,
             now=front.clock.steady_ms(),
             newest_first=SORTS[sort],
             cursor=query.get("cursor"),
@@ -191,33 +193,18 @@ async def runs(front: Front, who: Who, query: Mapping[str, str]) -> wire.RunPage
         total=found.total,
         total_is_estimate=found.total_is_estimate,
         next=found.next,
+        expired=UNSET if states else await _expired(front, who, query, terms or ()),
     )
 
 
-async def filter_of(bulk: Bulk, text: str | None, who: Who) -> Filter | None:
-    """The filter `q`, if there is one. Raises Refused, naming the place at fault: also for a job
-    that there is not. One on everybody's runs may have some that who asks may see."""
-    if not text:
-        return None
-    found = _read_filter(text)
-    for job in {term.text.partition("/")[0] for term in found if term.field is Field.JOB}:
-        try:
-            await bulk.job(job, who.client, or_of_all=True)
-        except Refused as refused:
-            if refused.problem is not Problem.NOT_FOUND:
-                raise
-            members = {"member": "q", "position": max(text.find(f"job:{job}"), 0)}
-            detail = f"`q`: {refused.detail} `atomic bulk list` has them, with their whole ids."
-            raise Refused(Problem.INVALID_REQUEST, detail, **members) from refused
-    return found
-
-
-def _read_filter(text: str) -> Filter:
-    try:
-        return parse(text)
-    except BadFilter as error:
-        members = {"member": "q", "position": error.at}
-        raise Refused(Problem.INVALID_REQUEST, f"`q`: {error.detail}", **members) from error
+async def _expired(
+    front: Front, who: Who, query: Mapping[str, str], terms: Filter
+) -> tuple[wire.ExpiredRow, ...] | UnsetType:
+    """Of a look by key what has gone; once, beside its first page. Nothing is told of none."""
+    given = {field: query[it] for it, field in _NAMING.items() if it in query}
+    named = None if "cursor" in query else named_by(terms, given)
+    gone = named and await front.engine.gone_of_key(named, only=who.client)
+    return tuple(map(expired_row, gone)) if gone else UNSET
 
 
 async def retries(front: Front, who: Who, query: Mapping[str, str]) -> Reply:

@@ -60,7 +60,7 @@ _QUERY: dict[str, tuple[str, Json]] = {
     ),
     "actor": ("By this actor.", TEXT),
     "act": ("Acts of this name, in the words of the command.", TEXT),
-    "what": ("Done to this.", TEXT),
+    "what": ("Done to this, or to the run or a step of it with this key.", TEXT),
     "whole": (
         "With what its client hides: for the role `admin`, and the audit keeps it.",
         {"type": "boolean", "default": False},

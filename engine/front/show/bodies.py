@@ -8,6 +8,8 @@ from engine.front.asked import whole_number
 from engine.front.server.reply import Reply
 from engine.ports.store import Body
 
+OPERATORS = "/"
+"""Whose turn it is to look at bodies, and who has room for them: no client can be called so."""
 _RANGE = re.compile(r"bytes=([0-9]*)-([0-9]*)")
 
 

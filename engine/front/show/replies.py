@@ -13,7 +13,7 @@ from engine.front.server.reply import Reply
 
 JSON = ("content-type", "application/json")
 PROBLEM_JSON = ("content-type", "application/problem+json")
-_TIMES = ("submittedAt", "finishedAt")
+_TIMES = ("submittedAt", "finishedAt", "removedAt")
 """Members of a refusal that are times: it has them in milliseconds since the epoch."""
 _encode = msgspec.json.Encoder().encode
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 import msgspec
+from msgspec import UNSET
 from msgspec.structs import replace
 
 from engine import wire
@@ -12,6 +13,7 @@ from engine.core.cause import pattern_of_cause
 from engine.core.model import Move, Note, Repair, Step, StepState, run_of
 from engine.core.rules.hold import Hold
 from engine.core.text.times import maybe_rfc3339, rfc3339
+from engine.ports.retention import Expired
 from engine.ports.views import (
     AttemptRecord,
     CauseRecord,
@@ -47,6 +49,21 @@ def run_row(record: RunRecord) -> wire.RunRow:
         stuck_at=maybe_rfc3339(record.stuck_at),
         at=None if record.at is None else step_at(record.at),
         reason=None if record.reason is None else _reason(record.reason),
+    )
+
+
+def expired_row(expired: Expired) -> wire.ExpiredRow:
+    """What is known of a run that retention removed."""
+    at = maybe_rfc3339(expired.removed_at)
+    return wire.ExpiredRow(
+        run_id=expired.run_id,
+        client=expired.client,
+        workflow_name=expired.workflow,
+        idempotency_key=expired.key,
+        run_status=expired.state,
+        submitted_at=rfc3339(expired.submitted_at),
+        finished_at=rfc3339(expired.ended_at),
+        removed_at=UNSET if at is None else at,
     )
 
 

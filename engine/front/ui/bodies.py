@@ -12,8 +12,8 @@ from msgspec.structs import replace
 from engine.core.model import run_of
 from engine.core.text.json_text import json_fault, nesting
 from engine.front.access.who import Who
-from engine.front.api.read import OPERATORS
 from engine.front.server.reply import Reply
+from engine.front.show.bodies import OPERATORS
 from engine.front.ui.site import Site
 from engine.shown.numbers import size
 

@@ -13,8 +13,8 @@ from msgspec.structs import replace
 from engine.core.errors import Problem, Refused
 from engine.front.access.who import Who
 from engine.front.api import read
-from engine.front.api.read import OPERATORS
 from engine.front.server.reply import Reply
+from engine.front.show.bodies import OPERATORS
 from engine.front.ui.bodies import Read, first_part
 from engine.front.ui.lines import worth_most
 from engine.front.ui.run import members_of, outline_of

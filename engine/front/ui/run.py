@@ -17,9 +17,9 @@ from engine.core.text.times import rfc3339
 from engine.front.access.own import check_own
 from engine.front.access.who import Who
 from engine.front.api.figures import holds_over
-from engine.front.api.read import OPERATORS
 from engine.front.asked import whole_number
 from engine.front.server.reply import Reply
+from engine.front.show.bodies import OPERATORS
 from engine.front.show.rows import move_row, note_row, run_row
 from engine.front.ui import chart
 from engine.front.ui.lines import (

@@ -19,8 +19,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
 from engine.front.access.who import Who
 from engine.front.api.context import Front
-from engine.front.api.read import OPERATORS
 from engine.front.server.reply import Reply
+from engine.front.show.bodies import OPERATORS
 from engine.front.ui import words
 from engine.wire.routes import UI, UI_PAYLOAD
 

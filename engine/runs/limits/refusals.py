@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from engine.core.errors import Problem, RateLimit, Refused
+from engine.core.text.times import rfc3339
 from engine.ports.retention import Expired
 from engine.ports.store import Away
 
@@ -173,10 +174,14 @@ def store_full(bytes_max: int) -> Refused:
 def outcome_expired(expired: Expired) -> Refused:
     """The refusal of everything about a run that retention removed; nothing was recorded, and it
     is not run again."""
+    gone_at = expired.removed_at
+    removed = "removed" if gone_at is None else f"removed {rfc3339(gone_at)}"
     return Refused(
         Problem.OUTCOME_EXPIRED,
-        f"This run ended ({expired.state}) longer ago than runs are kept here: its outcome was"
-        " removed. It is not run again under this key.",
+        f"The run {expired.run_id} (client {expired.client}, workflow {expired.workflow}, key"
+        f" {expired.key}), submitted {rfc3339(expired.submitted_at)}, ended"
+        f" {rfc3339(expired.ended_at)} ({expired.state}), longer ago than runs are kept here: it"
+        f" was {removed}, with its outcome, steps and bodies. It is not run again under this key.",
         runId=expired.run_id,
         client=expired.client,
         workflowName=expired.workflow,
@@ -184,6 +189,7 @@ def outcome_expired(expired: Expired) -> Refused:
         runStatus=expired.state,
         submittedAt=expired.submitted_at,
         finishedAt=expired.ended_at,
+        **({} if gone_at is None else {"removedAt": gone_at}),
     )
 
 

@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
+from msgspec.structs import replace
 
+from engine.wire import ExpiredRow, RunPage
 from tests.tui.golden import same
 from tests.tui.on_screen import World, at, line_with, on_screen, run_row, step_row
 from tests.tui.support import store_at
 from tui.boards.around.notices import Viewed, in_words, notice
 from tui.boards.cells import text_of
-from tui.data.inputs import LinkMoved, LinkState, TreeGone
+from tui.data.inputs import LinkMoved, LinkState, RunsRead, TreeGone
+from tui.data.listing import Edge
 from tui.text.sanitize import width
 
 REFUSED = "The engine at http://engine.test cannot be reached: All connection attempts failed"
@@ -160,6 +163,23 @@ def test_notices_fit(cells: int) -> None:
             assert not any("secret" in line for line in told)
             if cells >= 58:
                 assert all(width(line) <= cells for line in told), told
+
+
+def test_a_list_by_key_says_what_retention_removed() -> None:
+    """In the place of that nothing matches; with the next filter it is forgotten."""
+    store, asked = store_at(), Viewed(view="runs", url="", q="key:k")
+    store.apply(LinkMoved(LinkState.LIVE, "", 0, 0.0))
+    row = ExpiredRow("01Z", "shop", "order", "k", "failed", at(-9), "2026-10-02T12:00:00.000Z")
+    gone = (replace(row, removed_at="2026-11-01T12:00:00.000Z"), *[row] * 4)
+    store.apply(RunsRead("runs", Edge.HEAD, RunPage((), 0, False, None, gone)))
+    told = [text_of(line) for line in notice(store, asked, 80)]
+    assert told[:4] == [
+        "Retention removed shop / order / k", "failed 2026-10-02, removed 2026-11-01; run 01Z",
+        "Retention removed shop / order / k", "failed 2026-10-02; run 01Z",
+    ]  # fmt: skip
+    assert told[6:] == ["and 2 more of that key"]
+    store.apply(RunsRead("runs", Edge.HEAD, RunPage((), 0, False)))
+    assert text_of(notice(store, asked, 80)[0]) == "Nothing matches key:k"
 
 
 def test_errors_are_told_in_words() -> None:

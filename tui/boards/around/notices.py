@@ -29,6 +29,8 @@ from tui.text import fmt
 from tui.text.sanitize import safe, wrap
 
 LINES_OF_AN_ERROR_MAX = 3
+GONE_SHOWN = 3
+"""Of the runs of a key that retention removed."""
 IN_WORDS = (
     ("All connection attempts failed", "nothing answers there: the connection was refused"),
     ("Name or service not known", "there is no host of that name"),
@@ -266,6 +268,14 @@ def _nothing(store: Store, asked: Viewed) -> Iterator[tuple[str, str]]:
         case "runs" if asked.q == "is:live":
             yield f"No run is open. {done} {have} completed.", "plain"
             yield "/ lists others: is:completed, wf:order*, age:<1h", "dim"
+        case "runs" if gone := store.listing("runs").gone:
+            for it in gone[:GONE_SHOWN]:
+                removed = f", removed {it.removed_at[:10]}" if it.removed_at else ""
+                named = f"{it.client} / {it.workflow_name} / {it.idempotency_key}"
+                yield f"Retention removed {named}", "plain"
+                yield f"{it.run_status} {it.finished_at[:10]}{removed}; run {it.run_id}", "dim"
+            if len(gone) > GONE_SHOWN:
+                yield f"and {len(gone) - GONE_SHOWN:,} more of that key", "dim"
         case "runs" | "retries" if asked.q:
             yield f"Nothing matches {asked.q}", "plain"
             yield "esc clears the filter, / changes it", "dim"
