@@ -24,7 +24,7 @@ from engine.core.text.times import rfc3339
 from engine.front.admin import clients, machine
 from engine.parts import changes_of
 from engine.ports.audit import AuditEntry
-from engine.ports.registry import KIND_HOLD, Registered
+from engine.ports.registry import KIND_HOLD, KIND_RESTORED, Registered, Restored
 from engine.ports.report import Progress, Report
 from engine.ports.store import BackedUp
 from engine.process.clock import Ids, SystemClock
@@ -33,7 +33,12 @@ from engine.registry.changes import Changes
 from engine.registry.registry import Registry
 from engine.store.sqlite.backup.backup import Pace, copy
 from engine.store.sqlite.backup.new_file import check_new
-from engine.store.sqlite.backup.restore import last_recorded, restore, sqlite_version
+from engine.store.sqlite.backup.restore import (
+    last_event,
+    last_recorded,
+    restore,
+    sqlite_version,
+)
 from engine.store.sqlite.compact import Compacted, compact
 from engine.store.sqlite.file.owner import Owner, check_unowned, the_file
 from engine.store.sqlite.store import open_store
@@ -101,18 +106,21 @@ def restore_file(
     if report.faults:
         return report, None
     (now, id), source = trio.run(_moment), the_file(backup)
-    at = last_recorded(source)
+    last, at = last_event(source)
     state_at = rfc3339(at) if at else "its beginning"
     reason = f"restored from {backup.name}, as it was at {state_at}: look before you release"
     # By a clock that is behind the copy its alerts would be newer than the hold (`own_hold`).
     hold = Hold(HoldKind.ALL, EVERYTHING, max(now, at), actor, None, reason)
     value = msgspec.json.encode(hold)
-    entry = Registered(KIND_HOLD, f"{hold.kind}/{hold.name}", value, now, actor)
+    entries = [
+        Registered(KIND_HOLD, f"{hold.kind}/{hold.name}", value, now, actor),
+        Registered(KIND_RESTORED, "copy", msgspec.json.encode(Restored(last)), now, actor),
+    ]
     audit = AuditEntry(
         id, now, actor, None, access.RESTORE, str(target), str(backup), HTTPStatus.OK
     )
     told = lambda done, of: progress("copy", done, of)  # noqa: E731
-    done = restore(source, target, [entry], audit, told)
+    done = restore(source, target, entries, audit, told)
     return report, RestoredFile(done.file_id, done.size, state_at)
 
 

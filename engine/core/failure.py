@@ -14,7 +14,8 @@ from engine.core.outcome import CallError
 
 ENGINE_CRASHED = "the engine crashed"
 ENGINE_STOPPED = "the engine was stopped"
-"""The text of attempts that the engine itself interrupted."""
+IN_COPY = "in flight in the copy that was restored"
+"""The text of attempts that the engine itself interrupted, or that a copy ends with."""
 
 
 class FailureKind(StrEnum):

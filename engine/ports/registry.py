@@ -7,9 +7,10 @@ be shared.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Protocol
 
+import msgspec
 from msgspec import Struct
 
 from engine.core.access.client import Client, ClientLimits
@@ -22,6 +23,7 @@ KIND_ALERTS = "alerts"
 KIND_LOGIN = "login"
 """By the hash of a cookie: a browser's."""
 KIND_CAUSE = "cause"
+KIND_RESTORED = "restored"
 KIND_REDACT = "redact"
 """By client: also of those that have gone, as their runs are there still."""
 
@@ -38,6 +40,22 @@ class Registered(Struct, frozen=True):
     """When, in milliseconds since the epoch, UTC."""
     actor: str
     """Who set it."""
+
+
+class Restored(Struct, frozen=True, rename="camel"):
+    """That a file was made of a copy."""
+
+    last_event: int
+    """That the copy has: what runs have since is of this file."""
+
+
+_decode_restored = msgspec.json.Decoder(Restored).decode
+
+
+def restored_up_to(registered: Iterable[Registered]) -> int:
+    """The last event of the copy that a file was made of last; 0: of none."""
+    found = (it.value for it in registered if it.kind == KIND_RESTORED)
+    return max((_decode_restored(value).last_event for value in found if value), default=0)
 
 
 class RegistryStore(Protocol):

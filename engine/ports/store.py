@@ -114,6 +114,8 @@ class Stored(Struct, frozen=True):
     """With all its steps, indexes rebuilt."""
     payloads: dict[str, bytes]
     """By step, those that were read along: small ones, of steps that are called before long."""
+    seq: int | None = None
+    """The last event that its rows know; None: they are not written yet."""
 
     @property
     def run_id(self) -> str:

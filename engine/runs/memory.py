@@ -19,6 +19,7 @@ from engine.core.machine import Change
 from engine.core.model import Run, step_label
 from engine.core.rules.attempt import recover
 from engine.ports.audit import Names
+from engine.ports.registry import restored_up_to
 from engine.ports.retention import Expired
 from engine.ports.store import Found, Look, Stopped, Stored
 from engine.runs.limits.refusals import (
@@ -71,6 +72,7 @@ class Memory:
         self._by_identity: dict[Identity, LiveRun] = {}
         self._loading: dict[str, _Loading] = {}
         self._asking: dict[Identity, _Asking] = {}
+        self._restored_up_to = restored_up_to(shared.store.registered)
 
     @property
     def is_full(self) -> bool:
@@ -280,7 +282,7 @@ class Memory:
             change = Change(stored.run)
             now, chance = self._shared.clock.steady_ms(), self._shared.clock.chance()
             if stored.run.engine_error is None:
-                recover(change, now=now, chance=chance)
+                recover(change, now=now, chance=chance, of_copy=self._is_of_copy(stored))
             else:
                 change.do(ReadAgain(now, stored.run.id))
                 why = "the engine could not go on with the run"
@@ -291,6 +293,11 @@ class Memory:
             if not self._stopped.park(live, error):
                 raise
         return live
+
+    def _is_of_copy(self, stored: Stored) -> bool:
+        """Nothing has happened to it since it was restored: with the first, what was in flight has
+        an end."""
+        return stored.seq is not None and stored.seq <= self._restored_up_to
 
     async def _drive_to_end(self, live: LiveRun) -> None:
         try:

@@ -175,12 +175,13 @@ class Driven:
                 drain(change, id, now=self.now, chance=0.0)
         self._took(change)
 
-    def crash(self) -> None:
-        """The engine dies and comes back with what the store has."""
+    def crash(self, *, of_copy: bool = False) -> None:
+        """The engine dies and comes back with what the store has. `of_copy`: it did not, but the
+        store is of a copy."""
         self.run.flights.clear()
         rebuild(self.run)
         change = Change(self.run)
-        recover(change, now=self.now, chance=0.0)
+        recover(change, now=self.now, chance=0.0, of_copy=of_copy)
         self._took(change)
 
     def act(self, action: Action, step: str | None = None, why: str | None = None) -> list[str]:

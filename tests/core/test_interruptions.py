@@ -226,6 +226,22 @@ def test_ten_crashes_with_nothing_new_poison_a_step() -> None:
     assert (driven.step().state, driven.step().crashes) == (StepState.BACKING_OFF, 1)
 
 
+def test_what_a_copy_has_in_flight_is_no_crash() -> None:
+    """It costs no retry and poisons nothing, and its function may be at work in another place."""
+    driven = started("a", retry=ONE_TRY)
+    for _ in range(9):
+        driven.crash()
+        driven.start_later("a")
+        driven.start_later()
+    assert driven.step().crashes == 9
+    driven.crash(of_copy=True)
+    for name in ("root", "a"):
+        step = driven.step(name)
+        assert (step.state, step.failures, step.crashes) == (StepState.BACKING_OFF, 0, 0)
+        assert step.error == "interrupted: in flight in the copy that was restored"
+    assert driven.step().may_post
+
+
 @pytest.mark.parametrize("new", ["step", "outcome", "answer", "drain"])
 def test_crashes_are_counted_in_a_row_with_nothing_new(new: str) -> None:
     """A step or an outcome recorded in the run, or an attempt that came to an end, starts anew."""

@@ -78,6 +78,8 @@ async def test_a_restored_copy_calls_nothing_until_a_person_says_so(tmp_path: Pa
         for _ in range(2):
             with running(tmp_path, **settings) as engine:
                 await _look(engine, old, app.at("new"))
+                (found,) = httpx.get(f"{engine.url}/api/v1/runs?key=hangs").json()["runs"]
+                assert found["error"] == "interrupted: in flight in the copy that was restored"
                 assert engine.stop() == 0
             assert app.calls == []
         with running(tmp_path, **settings) as engine:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
+import msgspec
 import pytest
 import trio
 
@@ -16,8 +17,10 @@ from engine.core.outcome import Answered, Outcome
 from engine.core.retry import RetryPolicy
 from engine.core.rules.action import Action
 from engine.ports.caller import Invocation
+from engine.ports.registry import KIND_RESTORED, Registered, Restored
 from engine.runs.open.callers import Wait
 from tests import world as worlds
+from tests.store.support import rows, store_at
 from tests.world import EPOCH_MS, ROOT, FakeClock, ok, recorded, still_open, taking, world
 
 T = TypeVar("T")
@@ -63,6 +66,28 @@ async def test_parent_token_of_a_step_lost_in_a_crash_is_stale(autojump_clock, p
             await it.post(STEP + "below", parent_token=parent_token)
 
         assert refused.value.problem is Problem.STALE_EXECUTION
+
+
+async def test_what_was_in_flight_in_a_restored_copy_did_not_crash(
+    autojump_clock, path: Path
+) -> None:
+    """It is said so of what the copy has, and of nothing that this engine began."""
+    async with world(path, taking(math.inf)) as it:
+        run_id = still_open(await it.post(ROOT, wait=Wait(prefer_ms=0))).run_id
+        await trio.sleep(1)
+    (last,) = rows(path, "SELECT max(seq + events) - 1 FROM journal")[0]
+    async with store_at(path) as store:
+        value = msgspec.json.encode(Restored(last))
+        await store.register(Registered(KIND_RESTORED, "copy", value, 1, "ada")).wait()
+    for _ in range(2):
+        async with world(path, taking(math.inf)) as it:
+            await it.act(run_id, Action.RETRY)
+            await trio.sleep(5)
+    assert rows(path, "SELECT number, counts_as, error FROM attempt ORDER BY number") == [
+        (1, "interruption", "interrupted: in flight in the copy that was restored"),
+        (2, "crash", "interrupted: the engine crashed"),
+        (3, None, None),
+    ]
 
 
 async def test_clock_set_back_between_lives_stalls_no_retry(autojump_clock, path: Path) -> None:

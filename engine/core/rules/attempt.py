@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from engine.core.alive import may_post_after
 from engine.core.below import failure_below, may_fail, says_that_it_ends, with_failure_below
 from engine.core.events import AttemptEnded, CancelAsked, Cancelled, Count, LateEnd, Woken
-from engine.core.failure import ENGINE_CRASHED, ENGINE_STOPPED, Failure, FailureKind
+from engine.core.failure import ENGINE_CRASHED, ENGINE_STOPPED, IN_COPY, Failure, FailureKind
 from engine.core.machine import Change
 from engine.core.model import ENDED, DelayBy, Flight, PauseReason, Run, Step, StepState
 from engine.core.outcome import NEVER_RETRIED, Answered, CallError, Outcome, Unanswered
@@ -267,8 +267,11 @@ def drain(change: Change, step_id: str, *, now: int, chance: float) -> None:
     change.do(replace(event, error=failure.text, may_post=may_post))
 
 
-def recover(change: Change, *, now: int, chance: float, why: str = ENGINE_CRASHED) -> None:
-    """Bring a run back after a crash: what was in flight was interrupted.
+def recover(
+    change: Change, *, now: int, chance: float, why: str = ENGINE_CRASHED, of_copy: bool = False
+) -> None:
+    """Bring a run back after a crash: what was in flight was interrupted. `of_copy`: the run is as
+    in the copy that was restored, and its engine need not have crashed.
 
     Back-offs are clamped to their own length, so that a clock set back by an hour delays a retry
     by no more than its back-off.
@@ -284,21 +287,22 @@ def recover(change: Change, *, now: int, chance: float, why: str = ENGINE_CRASHE
             continue
         crashes = step.crashes + 1 if run.progress == step.crash_mark else 1
         delay = next_delay_ms(step.policy, 1, chance)
-        poisoned = crashes >= CRASHES_IN_A_ROW_MAX
+        poisoned = crashes >= CRASHES_IN_A_ROW_MAX and not of_copy
         change.do(
             AttemptEnded(
                 now,
                 step.id,
                 step.attempts,
-                Count.CRASH,
+                Count.INTERRUPTION if of_copy else Count.CRASH,
                 StepState.PAUSED if poisoned or step.pause_asked else StepState.BACKING_OFF,
-                error=Failure(FailureKind.INTERRUPTED, why).text,
+                error=Failure(FailureKind.INTERRUPTED, IN_COPY if of_copy else why).text,
                 due_at=now + delay,
                 delay_ms=delay,
                 delay_by=DelayBy.INTERRUPTED,
                 pause_reason=PauseReason.POISONED if poisoned else step.pause_reason,
                 interruptions=step.interruptions,
-                crashes=crashes,
+                crashes=0 if of_copy else crashes,
+                may_post=True if of_copy and step.is_root else None,
             )
         )
 

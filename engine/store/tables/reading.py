@@ -153,7 +153,7 @@ def _with_payloads(
             extent = bodies and bodies.find(step.id, step.payload_generation, answer=False)
             if extent and extent.data is not None:
                 payloads[step.id] = extent.data
-    return Stored(stored.run, payloads)
+    return Stored(stored.run, payloads, stored.seq)
 
 
 def who_has(db: Tables, identity: tuple[str, str, str], *, or_expired: bool) -> Found:

@@ -42,10 +42,15 @@ class Restored(Struct, frozen=True):
 def last_recorded(path: Path) -> int:
     """When the last that is in a file was recorded, in milliseconds since the epoch, UTC; 0: there
     is nothing. Raises StoreError for one that cannot be read."""
+    return last_event(path)[1]
+
+
+def last_event(path: Path) -> tuple[int, int]:
+    """The number of the last event too; 0: there is none."""
     try:
         with closing(open_resting(path)) as db:
             check_ours(db, path)
-            return journal_end(db)[1]
+            return journal_end(db)
     except sqlite3.Error as error:
         raise unusable(path, error) from error
 
