@@ -181,6 +181,12 @@ class Step(Struct):
         return self.state in ENDED
 
     @property
+    def began_at(self) -> int:
+        """Since when its generation is open: from then on is counted how long it takes. Posted, or
+        opened again, or (of a later generation) resumed with a fresh budget."""
+        return self.submitted_at if self.generation == 1 else self.opened_at
+
+    @property
     def set_by(self) -> Repair | None:
         """By what its outcome was set; None: it has none, or its endpoint answered it."""
         was_set = self.ended and self.answer_attempt == -self.generation  # not one before

@@ -350,8 +350,7 @@ class Metrics:
 
 def run_began(run: Run) -> int:
     """When the run was posted; of one that was opened again, when that was."""
-    root = run.steps[run.id]
-    return run.submitted_at if root.generation == 1 else root.opened_at
+    return run.steps[run.id].began_at
 
 
 def wants_openmetrics(accept: str) -> bool:

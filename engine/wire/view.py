@@ -97,6 +97,9 @@ class StepRow(Struct, frozen=True, rename="camel"):
     generations: tuple[GenerationRow, ...] | UnsetType = UNSET
     """Told with its run, of one that began anew: those that ended before. One that another payload
     was set for while it was open has none."""
+    opened_at: str | UnsetType = UNSET
+    """Told where its generation was opened later than `submittedAt`: from then on is counted how
+    long it takes."""
 
 
 class HoldRow(Struct, frozen=True, rename="camel"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 
@@ -69,6 +70,19 @@ def test_the_excerpt_fits_the_line(atomic: Atomic, excerpt: str, told: str):
     step = STEP | ended | {"endedAt": "2026-11-23T12:00:03.100Z"}
     shown = atomic("show", "01A", answers=[answer(TREE | {"steps": [step]})]).output
     assert f"1 try, {told}, took " in shown
+
+
+@pytest.mark.parametrize(
+    ("opened", "took"),
+    [({}, "3.1 s"), ({"openedAt": "2026-11-23T12:00:02.100Z", "generation": 2}, "1 s")],
+)
+def test_how_long_a_step_took_is_told_of_its_generation(
+    atomic: Atomic, opened: dict[str, Any], took: str
+):
+    """From when it was opened last: what it stood failed in between is none of it."""
+    step = STEP | {"endedAt": "2026-11-23T12:00:03.100Z"} | opened
+    shown = atomic("show", "01A", answers=[answer(TREE | {"steps": [step]})]).output
+    assert shown.rstrip().endswith(f", took {took}")
 
 
 @pytest.mark.parametrize(

@@ -7,16 +7,50 @@ from pathlib import Path
 
 import pytest
 import trio
+from msgspec import UNSET
 from msgspec.structs import replace
 
 from engine.core.outcome import Answered, Outcome
 from engine.core.retry import RetryPolicy
 from engine.core.rules.action import Action
+from engine.front.show.rows import step_row
+from engine.front.ui.chart import Span
+from engine.front.ui.steps import Told, step_view
 from engine.ports.caller import Invocation
 from engine.ports.views import record_of
 from engine.runs.open.callers import Wait
 from engine.store.tables.views.views import TableViews
 from tests.world import still_open, world
+
+
+async def test_a_step_that_was_opened_again_says_when(autojump_clock: object, path: Path) -> None:
+    """In the row and on the page; before, its post says it. A resume with a fresh budget opens no
+    generation."""
+    told = Told(0, Span(0, 1, 1), 1, {})
+
+    async def app(call: Invocation) -> Outcome:
+        await trio.sleep(2)
+        return Answered(400)
+
+    async with world(path, app) as it:
+        once = RetryPolicy(count=0)
+        run_id = still_open(await it.post(retry=once, wait=Wait(prefer_ms=0))).run_id
+        await trio.sleep(60)
+        for opened in (False, True):
+            found = await SqliteViews(it.store).step(run_id)
+            assert found is not None
+            step, attempts = found
+            row = step_row(step, attempts, 1)
+            assert (row.opened_at is not UNSET) is opened
+            view = step_view(step, attempts, None, told)
+            assert view.took == "2.0s"
+            at = next(fact.text for fact in view.facts if fact.label == "at")
+            assert (", opened again " in at) is opened
+            fresh = replace(step, generation=1, opened_at=step.opened_at + 5)
+            assert step_row(fresh).opened_at is UNSET
+            if not opened:
+                await it.act(run_id, Action.RETRY)
+                await trio.sleep(60)
 
 
 @pytest.mark.parametrize("paused", [False, True])

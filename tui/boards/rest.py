@@ -42,20 +42,12 @@ class Rest(NamedTuple):
         return next((step for step in self.steps if step.is_problem), None)
 
 
-def took_ms(step: Step) -> float | None:
-    """From the start of its first attempt to its end; None: it has not ended, or never began."""
-    if not step.tries or not step.ended:
-        return None
-    end = step.ended_at if step.ended_at is not None else step.tries[-1].ended_at
-    return None if end is None else max(0.0, end - step.tries[0].started_at)
-
-
 def rest_of(steps: Sequence[Step], among: Sequence[Step] = ()) -> Rest:
     """What there is to tell of them. `among`: all children of their parent, of which some may have
     lines of their own: which was slowest, and failed first, is asked of all."""
     among = among or steps
     timed = sorted(
-        ((took, at) for at, step in enumerate(among) if (took := took_ms(step)) is not None)
+        ((took, at) for at, step in enumerate(among) if (took := step.took_ms) is not None)
     )
     failed = [step for step in among if step.state is State.FAILED]
     return Rest(

@@ -316,7 +316,4 @@ def took_cell(step: Step, seen: Seen) -> Part:
         return "paused", "paused"
     if (attempt := step.outlived_by) is not None:
         return f"{STILL}{times.span(seen.now_ms - attempt.started_at)}", str(step.state)
-    if step.ended and step.tries:
-        end = step.ended_at or step.tries[-1].ended_at or seen.now_ms
-        return times.took(end - step.tries[0].started_at), "dim"
-    return NONE
+    return NONE if step.took_ms is None else (times.took(step.took_ms), "dim")

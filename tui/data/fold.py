@@ -145,7 +145,9 @@ def step_after(step: Step, event: Happening) -> Step:
         case Resumed(fresh=fresh):
             after = replace(after, pause_reason=None)
             if fresh:
-                after = _timed(replace(after, failures=0), event.at, "operator")
+                opened_at = _opened_at(step, event.at) if step.generation > 1 else None
+                after = replace(after, failures=0, opened_at=opened_at)
+                after = _timed(after, event.at, "operator")
         case Cancelled(cause_id=cause_id) | CancelAsked(cause_id=cause_id):
             after = replace(after, cause_id=cause_id)
         case Reopened(awaiting_post=awaiting_post):
@@ -249,6 +251,7 @@ def _reopened(step: Step, at: int, *, awaiting_post: bool) -> Step:
     return replace(
         _finished(step, at),
         generation=step.generation + 1,
+        opened_at=_opened_at(step, at),
         failures=0,
         awaiting_post=awaiting_post,
         ended_at=None,
@@ -257,6 +260,11 @@ def _reopened(step: Step, at: int, *, awaiting_post: bool) -> Step:
         error=None,
         excerpt=None,
     )
+
+
+def _opened_at(step: Step, at: int) -> int | None:
+    """As the engine tells it."""
+    return None if at == step.submitted_at else at
 
 
 def _repaired(step: Step, fact: ResultSet | PayloadSet, act: str) -> Step:
@@ -273,6 +281,7 @@ def _replaced(step: Step, spec: Spec, at: int) -> Step:
         url=spec.url or step.url,
         retries_max=spec.retry.count,
         submitted_at=at,
+        opened_at=None,
         awaiting_post=False,
     )
 

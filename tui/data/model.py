@@ -165,6 +165,21 @@ class Step(Struct, frozen=True):
     tries: tuple[Attempt, ...] = ()
     repairs: tuple[RepairRow, ...] = ()
     """What people did in the place of its endpoint, or of who posted it, in their order."""
+    opened_at: int | None = None
+    """When its generation was opened, if that was later than it was submitted."""
+
+    @property
+    def took_ms(self) -> int | None:
+        """From when its generation was opened to its end, with all that it waited; None: it has not
+        ended, or was never called."""
+        if self.ended_at is None or not self.ended or not self.tries:
+            return None
+        return max(0, self.ended_at - self.began_at)
+
+    @property
+    def began_at(self) -> int:
+        """When its generation was opened."""
+        return self.submitted_at if self.opened_at is None else self.opened_at
 
     @property
     def host(self) -> str:
@@ -412,6 +427,7 @@ def step_of(row: StepRow) -> Step:
         waits=None if row.waits is UNSET else row.waits,
         tries=tuple(map(attempt_of, rows)),
         repairs=() if row.repairs is UNSET else row.repairs,
+        opened_at=None if row.opened_at is UNSET else ms_of(row.opened_at),
     )
 
 

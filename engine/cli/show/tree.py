@@ -136,7 +136,8 @@ def step_facts(step: StepRow, now: str) -> str:
         last = ", the last" if step.failures and step.failures >= step.retries_max else ""
         facts.append(f"next try {until_text(step.due_at, now)}{last}")
     if step.ended_at is not None:
-        took = (time_of(step.ended_at) - time_of(step.submitted_at)).total_seconds()
+        began = step.opened_at or step.submitted_at
+        took = (time_of(step.ended_at) - time_of(began)).total_seconds()
         facts.append(f"took {span_text(max(took, 0.0))}")
     return ", ".join(facts)
 

@@ -235,6 +235,8 @@ def step_row(
     )
     if step.repairs:
         row = replace(row, repairs=tuple(_repair(it) for it in step.repairs))
+    if step.began_at != step.submitted_at:
+        row = replace(row, opened_at=rfc3339(step.began_at))
     if step.held_since is not None:
         row = replace(row, held_since=rfc3339(step.held_since))
     if waits is not None:

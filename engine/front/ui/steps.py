@@ -144,7 +144,7 @@ def _took(
     if attempts and (row.status == StepState.RUNNING or outlived):
         began = words.ms(attempts[-1].started_at) or told.now_ms
         return times.span(told.now_ms - began), words.look(row.status)
-    ended, began_ms = words.ms(row.ended_at), words.ms(row.submitted_at)
+    ended, began_ms = words.ms(row.ended_at), words.ms(row.opened_at or row.submitted_at)
     if ended is not None and began_ms is not None and row.attempts:
         return times.took(ended - began_ms), ""
     return words.NOTHING, ""
@@ -174,7 +174,8 @@ def _facts(step: Step, row: StepRow, told: Told) -> Iterator[Fact]:
     yield Fact("id", row.id)
     now = rfc3339(told.now_ms)
     until = "" if row.ended_at is None else f", ended {words.moment(row.ended_at, now)}"
-    yield Fact("at", f"submitted {words.moment(row.submitted_at, now)}{until}")
+    again = f", opened again {words.moment(row.opened_at, now)}" if row.opened_at else ""
+    yield Fact("at", f"submitted {words.moment(row.submitted_at, now)}{again}{until}")
     if row.generation > 1:
         yield Fact("gen", f"{row.generation}")
     repairs = row.repairs or ()

@@ -107,7 +107,7 @@ async def test_d_compares_two_marked_runs(world: World) -> None:
     lines = await world.press("space", "space", "d")
     assert "Compare two runs" in lines[0]
     line_with(lines, "1 step, 1 differs")
-    line_with(lines, "✓ completed   1   1.0s    ✗ failed      1   1.0s")
+    line_with(lines, "✓ completed   1   1m02    ✗ failed      1   1m02")
     await world.press("escape")
     line_with(await world.press("space", "d"), "3 are marked")
     assert world.posts == []

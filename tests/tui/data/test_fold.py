@@ -257,6 +257,29 @@ def test_replaced() -> None:
     assert (step.awaiting_post, step.submitted_at) == (False, NOW + 8)
 
 
+def _done(rev: int) -> tuple[Event, Event]:
+    """Its second attempt, which is the first of its generation, and completes it."""
+    return (
+        event("started", rev, "running", SHIP, at=1_100, number=2),
+        event("attempt-ended", rev + 1, "completed", SHIP, at=1_200, number=2, countsAs="success",
+              state="completed", httpStatus=200),
+    )  # fmt: skip
+
+
+def test_how_long_a_step_took_is_told_of_its_generation() -> None:
+    """From its post or its opening to its end, with what it waited before its first attempt; one
+    that was posted again, from that post. While it goes on nothing is told."""
+    first: dict[str, Any] = {"attempts": [attempt_row(1, began=40, ended=50)], "ended": 50}
+    assert ship_after(status="failed", **first).took_ms == 50
+    reopened = event("reopened", 2, "pending", SHIP, at=1_000)
+    assert ship_after(reopened, status="failed", **first).took_ms is None
+    assert ship_after(reopened, *_done(3), status="failed", **first).took_ms == 200
+    spec = {"url": "http://other/ship", "name": "ship", "retry": {"count": 1}}
+    posted = event("replaced", 3, "pending", SHIP, at=1_050, spec=spec)
+    assert ship_after(reopened, posted, *_done(4), status="failed", **first).took_ms == 150
+    assert ship_after(status="cancelled", ended=50).took_ms is None, "it was never called"
+
+
 def test_run_moved() -> None:
     """The run is in another state, in the list as in the tree."""
     store, tree = with_ship()

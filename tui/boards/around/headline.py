@@ -59,7 +59,9 @@ def since_text(tree: Tree, now_ms: float) -> str:
     if run.ended:
         return "" if run.ended_at is None else f"{times.span(max(0, now_ms - run.ended_at))} ago"
     if run.state in (State.RUNNING, State.WAITING, State.PENDING):
-        return f"for {times.span(max(0, now_ms - run.submitted_at))}"
+        root = tree.steps.get(run.id)
+        began = run.submitted_at if root is None else root.began_at
+        return f"for {times.span(max(0, now_ms - began))}"
     step = at_fault(tree)
     ended_at = step.tries[-1].ended_at if step is not None and step.tries else None
     return "" if ended_at is None else f"{times.span(max(0, now_ms - ended_at))} ago"

@@ -89,7 +89,9 @@ def _whom(step: Step, seen: Seen, *, roomy: bool) -> Iterator[tuple[str, str, st
         began = fmt.time_of_day(step.submitted_at, seen.zone)
         ended = step.ended_at
         until = "" if ended is None else f", ended {fmt.time_of_day(ended, seen.zone)}"
-        yield "at", f"submitted {began}{until}", "plain"
+        opened = step.opened_at
+        again = "" if opened is None else f", opened again {fmt.time_of_day(opened, seen.zone)}"
+        yield "at", f"submitted {began}{again}{until}", "plain"
     if step.generation > 1:
         yield "gen", f"{step.generation}", "plain"
 
