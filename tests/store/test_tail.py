@@ -233,7 +233,10 @@ async def test_one_fold_serves_an_outage(autojump_clock, path: Path) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    sorted({*HOT, "causes", "stuck_count", "stuck_of"} - {"journal_from", "large", "packed"}),
+    sorted(
+        {*HOT, "causes", "late_runs", "stuck_count", "stuck_of"}
+        - {"journal_from", "large", "packed"}
+    ),
 )
 async def test_hiding_runs_costs_no_index(path: Path, name: str) -> None:
     """Who reads the file without some runs reads no whole table for it."""

@@ -322,16 +322,19 @@ GROUP BY asked.value;
 -- stuck_count: runs that need a person
 SELECT count(*) FROM run WHERE cause IS NOT NULL;
 
--- late_runs: runs that are open since before a time, by what they are of (among the oldest open)
-SELECT client, workflow, count(*) AS looked_at, count(CASE WHEN opened_at < ?2 THEN 1 END) AS runs,
-    min(CASE WHEN opened_at < ?2 THEN id END) AS id
+-- late_runs: runs that are open since before a time, by what they are of (among the oldest open: of each state so many are taken as they lie, not all that are open sorted)
+SELECT run.client, run.workflow, count(*) AS looked_at,
+    count(CASE WHEN step.opened_at < ?2 THEN 1 END) AS runs,
+    min(CASE WHEN step.opened_at < ?2 THEN run.id END) AS id
 FROM (
-    SELECT old.client, old.workflow, old.id, step.opened_at FROM (  /* one that was opened again is younger than its id */
-        SELECT client, workflow, id FROM run
-        WHERE state IN ('pending', 'running', 'backing-off', 'waiting') AND id < ?1
-        ORDER BY +id LIMIT ?3  /* + keeps it from all that have ended, which lie in that order */
-    ) AS old JOIN step ON step.id = old.id
-) AS looked_at GROUP BY client, workflow ORDER BY client, workflow;
+    SELECT id FROM (SELECT id FROM run WHERE state = 'pending' AND id < ?1 ORDER BY id LIMIT ?3) AS pending
+    UNION ALL SELECT id FROM (SELECT id FROM run WHERE state = 'running' AND id < ?1 ORDER BY id LIMIT ?3) AS running
+    UNION ALL SELECT id FROM (SELECT id FROM run WHERE state = 'backing-off' AND id < ?1 ORDER BY id LIMIT ?3) AS backing_off
+    UNION ALL SELECT id FROM (SELECT id FROM run WHERE state = 'waiting' AND id < ?1 ORDER BY id LIMIT ?3) AS waiting
+    ORDER BY id LIMIT ?3
+) AS old CROSS JOIN run ON run.id = old.id
+CROSS JOIN step ON step.id = old.id  /* one that was opened again is younger than its id */
+GROUP BY run.client, run.workflow ORDER BY run.client, run.workflow;
 
 -- known_causes: why runs need a person (some of it)
 SELECT DISTINCT cause FROM run WHERE cause IS NOT NULL LIMIT 10000;
