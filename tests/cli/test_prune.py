@@ -26,8 +26,7 @@ def _status(started_at: str = "2026-11-23T11:00:00.000Z", **retention: Any) -> A
 
 
 OVER = _pass(1_201, endedAt="2026-11-23T12:00:04.200Z", tookMs=4_200)
-BEFORE = _pass(9, since="2026-11-23T11:59:59.999Z", endedAt="2026-11-23T11:59:59.999Z",
-               tookMs=0)
+BEFORE = _pass(9, since="2026-11-23T11:59:59.999Z", endedAt="2026-11-23T11:59:59.999Z", tookMs=0)
 
 
 @pytest.fixture(autouse=True)

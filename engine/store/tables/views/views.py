@@ -178,7 +178,7 @@ class TableViews:
     async def names(self, run_id: str, step_id: str) -> Names | None:
         """What a run is called, or was before it expired, and a step of it below its root."""
 
-        def work(db: sqlite3.Connection) -> Names | None:
+        def work(db: Tables) -> Names | None:
             row = db.execute(SQL["names"], (run_id, step_id)).fetchone()
             if row is None:
                 return None
