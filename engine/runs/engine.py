@@ -12,7 +12,6 @@ from msgspec.structs import replace
 from engine.core.access.client import NAMES_TO_COME
 from engine.core.errors import Problem, Refused
 from engine.core.events import Actor
-from engine.core.filter import Named
 from engine.core.machine import Change
 from engine.core.model import Run, StepSpec, run_of
 from engine.core.rules.action import Done, Order
@@ -30,7 +29,6 @@ from engine.core.rules.post import (
     poster_of,
 )
 from engine.ports.caller import ALL_TARGETS, Targets
-from engine.ports.retention import Expired
 from engine.ports.store import Stopped
 from engine.process.budget import Parcel
 from engine.process.clock import Ids
@@ -61,9 +59,6 @@ from engine.runs.shared import Shared
 from engine.runs.stopped import OnActed, StoppedRuns
 from engine.runs.store_away import follow_store, would_record
 from engine.runs.sweep import sweep
-
-GONE_TOLD_MAX = 100
-"""Of the runs of a key that have expired."""
 
 
 class Engine:
@@ -371,13 +366,6 @@ class Engine:
         if expired is None or only not in (None, expired.client):
             return unknown
         return outcome_expired(expired)
-
-    async def gone_of_key(self, named: Named, only: str | None = None) -> list[Expired]:
-        """Runs with this key that have expired, the latest first. `only`: as of `gone_or`."""
-        client = named.client or only
-        if only not in (None, client):
-            return []
-        return await self.store.expired_of_key(named.key, client, named.workflow, GONE_TOLD_MAX)
 
     # -- operators -----------------------------------------------------------------------------
 

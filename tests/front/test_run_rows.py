@@ -37,7 +37,7 @@ async def test_a_step_that_was_opened_again_says_when(autojump_clock: object, pa
         run_id = still_open(await it.post(retry=once, wait=Wait(prefer_ms=0))).run_id
         await trio.sleep(60)
         for opened in (False, True):
-            found = await SqliteViews(it.store).step(run_id)
+            found = await TableViews(it.store).step(run_id)
             assert found is not None
             step, attempts = found
             row = step_row(step, attempts, 1)

@@ -42,12 +42,24 @@ class Rest(NamedTuple):
         return next((step for step in self.steps if step.is_problem), None)
 
 
+def began_at(step: Step) -> int:
+    """When its generation was opened."""
+    return step.submitted_at if step.opened_at is None else step.opened_at
+
+
+def took_ms(step: Step) -> int | None:
+    """From then to its end, with all that it waited; None: it has not ended, or never began."""
+    if step.ended_at is None or not step.ended or not step.tries:
+        return None
+    return max(0, step.ended_at - began_at(step))
+
+
 def rest_of(steps: Sequence[Step], among: Sequence[Step] = ()) -> Rest:
     """What there is to tell of them. `among`: all children of their parent, of which some may have
     lines of their own: which was slowest, and failed first, is asked of all."""
     among = among or steps
     timed = sorted(
-        ((took, at) for at, step in enumerate(among) if (took := step.took_ms) is not None)
+        ((took, at) for at, step in enumerate(among) if (took := took_ms(step)) is not None)
     )
     failed = [step for step in among if step.state is State.FAILED]
     return Rest(

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 from tui.boards import cells as boards
 from tui.boards import hosts
 from tui.boards.jobs import left_alone
+from tui.boards.rest import began_at, took_ms
 from tui.data.model import Cause, Step, ms_of
 
 T = TypeVar("T")
@@ -21,9 +22,9 @@ def _cause_host(cause: Cause) -> str | None:
 
 def _took(step: Step) -> tuple[bool, float] | None:
     """What has not ended goes on longer than what has, from the one that began first."""
-    if (took := step.took_ms) is not None:
+    if (took := took_ms(step)) is not None:
         return False, took
-    return (True, -float(step.began_at)) if step.tries and not step.ended else None
+    return (True, -float(began_at(step))) if step.tries and not step.ended else None
 
 
 SORTS: dict[str, dict[str, By]] = {

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from engine.shown import times
 from tui.boards.cells import HELD, NONE, WAITS, Part, Seen, due_cell
 from tui.boards.looks import SHAPES
-from tui.boards.rest import Rest, rest_of
+from tui.boards.rest import Rest, rest_of, took_ms
 from tui.boards.sorting import sort_rows
 from tui.data.model import Attempt, State, Step
 from tui.data.tree import Tree
@@ -316,4 +316,5 @@ def took_cell(step: Step, seen: Seen) -> Part:
         return "paused", "paused"
     if (attempt := step.outlived_by) is not None:
         return f"{STILL}{times.span(seen.now_ms - attempt.started_at)}", str(step.state)
-    return NONE if step.took_ms is None else (times.took(step.took_ms), "dim")
+    took = took_ms(step)
+    return NONE if took is None else (times.took(took), "dim")

@@ -165,21 +165,7 @@ class Step(Struct, frozen=True):
     tries: tuple[Attempt, ...] = ()
     repairs: tuple[RepairRow, ...] = ()
     """What people did in the place of its endpoint, or of who posted it, in their order."""
-    opened_at: int | None = None
-    """When its generation was opened, if that was later than it was submitted."""
-
-    @property
-    def took_ms(self) -> int | None:
-        """From when its generation was opened to its end, with all that it waited; None: it has not
-        ended, or was never called."""
-        if self.ended_at is None or not self.ended or not self.tries:
-            return None
-        return max(0, self.ended_at - self.began_at)
-
-    @property
-    def began_at(self) -> int:
-        """When its generation was opened."""
-        return self.submitted_at if self.opened_at is None else self.opened_at
+    opened_at: int | None = None  # its generation, if later than it was submitted
 
     @property
     def host(self) -> str:
@@ -262,9 +248,7 @@ class Step(Struct, frozen=True):
         """Whether it is due, and something else than time keeps it: no event tells what."""
         if self.awaiting_post or self.held_since is not None:
             return False
-        since = self.due_at if self.state is State.BACKING_OFF else None
-        if self.state is State.PENDING:
-            since = self.submitted_at
+        since = {State.BACKING_OFF: self.due_at, State.PENDING: self.submitted_at}.get(self.state)
         return since is not None and now_ms >= since + WAITS_FROM_MS
 
     @property
@@ -396,7 +380,6 @@ def attempt_of(row: AttemptRow) -> Attempt:
 
 def step_of(row: StepRow) -> Step:
     """A step of the wire."""
-    rows = () if row.attempt_rows is UNSET else row.attempt_rows
     return Step(
         id=row.id,
         run_id=row.run_id,
@@ -425,7 +408,7 @@ def step_of(row: StepRow) -> Step:
         awaiting_post=row.awaiting_post,
         held_since=None if row.held_since is UNSET else ms_of(row.held_since),
         waits=None if row.waits is UNSET else row.waits,
-        tries=tuple(map(attempt_of, rows)),
+        tries=tuple(map(attempt_of, row.attempt_rows or ())),
         repairs=() if row.repairs is UNSET else row.repairs,
         opened_at=None if row.opened_at is UNSET else ms_of(row.opened_at),
     )

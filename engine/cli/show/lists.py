@@ -310,15 +310,15 @@ def action_text(answer: ActionAnswer) -> str:
     undone."""
     count = count_text(len(answer.changed), "step")
     named = f"{safe(answer.run.workflow_name)}  {safe(answer.run.id)}"
+    act = f"{safe(answer.action)}"
     if answer.dry_run:
-        lines = [f"{_stands(answer)}{named}  {safe(answer.action)}: would change {count}"]
+        lines = [f"{_stands(answer)}{named}  {act}: would change {count}"]
         if answer.run.status != answer.status_before:
             lines[0] += f"; the run would be {safe(answer.run.status)}"
     elif answer.action == "note":
         return f"{state_text(answer.run.status)}  {named}  noted"
     else:
-        done = f"{safe(answer.action)}: changed {count}"
-        lines = [f"{state_text(answer.run.status)}  {named}  {done}"]
+        lines = [f"{state_text(answer.run.status)}  {named}  {act}: changed {count}"]
     if answer.moved:
         lines += [
             f"  {safe(it.step_name)}: {safe(it.from_)} -> {safe(it.to)}"

@@ -65,6 +65,8 @@ from engine.runs.waits import WhyWaits, why_wait
 from engine.wire.routes import RETRIES, RUNS, WHOLE
 
 SORTS = {"-submittedAt": True, "submittedAt": False}
+EXPIRED_TOLD_MAX = 100
+"""Of the runs of a key."""
 _NAMING = {"key": Field.KEY, "client": Field.CLIENT, "workflow": Field.WORKFLOW}
 
 
@@ -203,8 +205,14 @@ async def _expired(
     """Of a look by key what has gone; once, beside its first page. Nothing is told of none."""
     given = {field: query[it] for it, field in _NAMING.items() if it in query}
     named = None if "cursor" in query else named_by(terms, given)
-    gone = named and await front.engine.gone_of_key(named, only=who.client)
-    return tuple(map(expired_row, gone)) if gone else UNSET
+    if named is None:
+        return UNSET
+    client = named.client or who.client
+    if who.client not in (None, client):
+        return UNSET
+    store, of = front.engine.store, (named.key, client, named.workflow)
+    gone = await store.expired_of_key(*of, EXPIRED_TOLD_MAX)
+    return tuple(map(expired_row, gone)) or UNSET
 
 
 async def retries(front: Front, who: Who, query: Mapping[str, str]) -> Reply:

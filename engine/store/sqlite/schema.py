@@ -13,20 +13,16 @@ Expand, then contract: a migration may add; what it no longer needs is dropped a
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterator
-from typing import Any, TypeVar
 
 from sqlite_utils import Database
 from sqlite_utils.migrations import Migrations
 
 from engine.core.alive import may_post_of_old
 from engine.core.cause import stuck
-from engine.core.model import Run
-from engine.store.tables.reading import stored_run
+from engine.store.sqlite.stored import of_stored
 from engine.store.tables.registry import rename_causes
 
 migrations = Migrations("atomic")
-T = TypeVar("T")
 
 TABLES = """
 CREATE TABLE engine (
@@ -180,7 +176,7 @@ def m002_stuck_runs(db: Database) -> None:
     """Runs that need a person, by cause; those that were there before are looked through once."""
     for statement in split_statements(STUCK):
         db.execute(statement)
-    for run_id, need in _of_stored(db, SQL_MAY_BE_STUCK, stuck):
+    for run_id, need in of_stored(db, SQL_MAY_BE_STUCK, stuck):
         if need is not None:
             values = (need.cause, need.since, run_id)
             db.execute("UPDATE run SET cause = ?, stuck_at = ? WHERE id = ?", values)
@@ -198,7 +194,7 @@ def m003_functions_at_work(db: Database) -> None:
     Of an attempt in flight it is said when it ends.
     """
     db.execute(MAY_POST)
-    for run_id, may_post in _of_stored(db, SQL_OPEN_ROOTS, may_post_of_old):
+    for run_id, may_post in of_stored(db, SQL_OPEN_ROOTS, may_post_of_old):
         if may_post:
             db.execute("UPDATE step SET may_post = 1 WHERE id = ?", (run_id,))
 
@@ -441,7 +437,7 @@ def m017_causes_by_pattern(db: Database) -> None:
     """Causes are told apart by what their reasons say too: runs that need a person get theirs anew,
     or each would stand beside what fails from now on. So do alerts, or all would be said over."""
     renamed: dict[str, str] = {}
-    for run_id, need in _of_stored(db, SQL_TOLD_BY_WORDS, stuck):
+    for run_id, need in of_stored(db, SQL_TOLD_BY_WORDS, stuck):
         if need is not None:
             (known,) = db.execute("SELECT cause FROM run WHERE id = ?", (run_id,)).fetchone()
             renamed.setdefault(known, need.cause)
@@ -475,35 +471,6 @@ def m019_told_of_acts_and_what_went(db: Database) -> None:
     """The audit names runs and steps, and it is kept when a run was removed: from now on."""
     for statement in split_statements(TOLD):
         db.execute(statement)
-
-
-class _OlderRow(dict[str, Any]):
-    """A row of a file that has not all of today's columns yet: those are null."""
-
-    def __missing__(self, column: str) -> None:
-        return None
-
-
-def _of_stored(db: Database, query: str, of: Callable[[Run], T]) -> Iterator[tuple[str, T]]:
-    """Something of each run whose id a query finds, as the schema so far has them. One that cannot
-    be read is left out: it stops when it is loaded, and nothing else does."""
-    ids = [run_id for (run_id,) in db.execute(query).fetchall()]
-    known = db.conn.row_factory
-    for run_id in ids:
-        db.conn.row_factory = lambda cursor, row: _OlderRow(
-            zip((column[0] for column in cursor.description), row, strict=True)
-        )
-        try:
-            found = stored_run(db.conn, run_id)
-            told = None if found is None else (run_id, of(found.run))
-        except sqlite3.Error:
-            raise
-        except Exception:  # noqa: BLE001 - whatever it is must cost this run alone
-            continue
-        finally:
-            db.conn.row_factory = known
-        if told is not None:
-            yield told
 
 
 def split_statements(script: str) -> list[str]:

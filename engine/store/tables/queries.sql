@@ -327,10 +327,10 @@ SELECT run.client, run.workflow, count(*) AS looked_at,
     count(CASE WHEN step.opened_at < ?2 THEN 1 END) AS runs,
     min(CASE WHEN step.opened_at < ?2 THEN run.id END) AS id
 FROM (
-    SELECT id FROM (SELECT id FROM run WHERE state = 'pending' AND id < ?1 ORDER BY id LIMIT ?3) AS pending
-    UNION ALL SELECT id FROM (SELECT id FROM run WHERE state = 'running' AND id < ?1 ORDER BY id LIMIT ?3) AS running
-    UNION ALL SELECT id FROM (SELECT id FROM run WHERE state = 'backing-off' AND id < ?1 ORDER BY id LIMIT ?3) AS backing_off
-    UNION ALL SELECT id FROM (SELECT id FROM run WHERE state = 'waiting' AND id < ?1 ORDER BY id LIMIT ?3) AS waiting
+    SELECT id FROM (SELECT id FROM run WHERE state = 'pending' AND id < ?1 ORDER BY id LIMIT ?3) AS the_pending
+    UNION ALL SELECT id FROM (SELECT id FROM run WHERE state = 'running' AND id < ?1 ORDER BY id LIMIT ?3) AS the_running
+    UNION ALL SELECT id FROM (SELECT id FROM run WHERE state = 'backing-off' AND id < ?1 ORDER BY id LIMIT ?3) AS the_backing_off
+    UNION ALL SELECT id FROM (SELECT id FROM run WHERE state = 'waiting' AND id < ?1 ORDER BY id LIMIT ?3) AS the_waiting
     ORDER BY id LIMIT ?3
 ) AS old CROSS JOIN run ON run.id = old.id
 CROSS JOIN step ON step.id = old.id  /* one that was opened again is younger than its id */

@@ -24,6 +24,7 @@ from tests.tui.support import (
     store_at,
     tree_read,
 )
+from tui.boards.rest import took_ms
 from tui.data.fold import UNTOLD
 from tui.data.model import State, Step
 from tui.data.store import Store
@@ -270,14 +271,14 @@ def test_how_long_a_step_took_is_told_of_its_generation() -> None:
     """From its post or its opening to its end, with what it waited before its first attempt; one
     that was posted again, from that post. While it goes on nothing is told."""
     first: dict[str, Any] = {"attempts": [attempt_row(1, began=40, ended=50)], "ended": 50}
-    assert ship_after(status="failed", **first).took_ms == 50
+    assert took_ms(ship_after(status="failed", **first)) == 50
     reopened = event("reopened", 2, "pending", SHIP, at=1_000)
-    assert ship_after(reopened, status="failed", **first).took_ms is None
-    assert ship_after(reopened, *_done(3), status="failed", **first).took_ms == 200
+    assert took_ms(ship_after(reopened, status="failed", **first)) is None
+    assert took_ms(ship_after(reopened, *_done(3), status="failed", **first)) == 200
     spec = {"url": "http://other/ship", "name": "ship", "retry": {"count": 1}}
     posted = event("replaced", 3, "pending", SHIP, at=1_050, spec=spec)
-    assert ship_after(reopened, posted, *_done(4), status="failed", **first).took_ms == 150
-    assert ship_after(status="cancelled", ended=50).took_ms is None, "it was never called"
+    assert took_ms(ship_after(reopened, posted, *_done(4), status="failed", **first)) == 150
+    assert took_ms(ship_after(status="cancelled", ended=50)) is None, "it was never called"
 
 
 def test_run_moved() -> None:

@@ -6,6 +6,7 @@ from __future__ import annotations
 from engine.shown import times
 from engine.wire import Failure
 from tui.boards.cells import STILL_IN_FLIGHT, Part, Piece, run_state_cell, step_state_cell, why_text
+from tui.boards.rest import began_at
 from tui.data.model import State, short_id
 from tui.data.store import Store
 from tui.data.tree import Tree, at_fault, in_flight_still
@@ -60,7 +61,7 @@ def since_text(tree: Tree, now_ms: float) -> str:
         return "" if run.ended_at is None else f"{times.span(max(0, now_ms - run.ended_at))} ago"
     if run.state in (State.RUNNING, State.WAITING, State.PENDING):
         root = tree.steps.get(run.id)
-        began = run.submitted_at if root is None else root.began_at
+        began = run.submitted_at if root is None else began_at(root)
         return f"for {times.span(max(0, now_ms - began))}"
     step = at_fault(tree)
     ended_at = step.tries[-1].ended_at if step is not None and step.tries else None
