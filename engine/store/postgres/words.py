@@ -16,8 +16,11 @@ from engine.store.tables.connection import SQL, named_queries
 
 KEPT_MAX = 2_000
 """Statements that were said before. There are some 150, and filters are made of pieces."""
+_STEPS = "step.id >= run.id AND step.id < run.id || '.'"
 _WORDS = (
-    (r"\+(client|id)\b", r"(\1 || '')"),  # it keeps from an index; of a number it does here, too
+    # An unary plus keeps from an index; here what could be null does, as the index has no nulls.
+    (r"\+(client|id)\b", r"(\1 || '')"),
+    (r"\+(step\.wake_at)\b", r"coalesce(\1, 0)"),
     (r"\b1 << 62\b", str(1 << 62)),
     (r"\b1 << 53\b", str(1 << 53)),
     (r"\bmin\((\w+), ", r"least(\1, "),
@@ -29,6 +32,11 @@ _WORDS = (
     (r"\bCAST\(([\w.]+) AS BLOB\)", r"convert_to(\1, 'UTF8')"),
     (r"\bLIKE\b", "ILIKE"),  # ASCII's letters in any case, as "C" knows no others
     (r" GLOB (\?\d*)", r" LIKE like_of_glob(\1)"),
+    # The steps of some runs: for each of them by their range, or all steps that there are are read.
+    (
+        re.escape(f"JOIN step ON {_STEPS}"),
+        f"CROSS JOIN LATERAL (SELECT * FROM step WHERE {_STEPS} OFFSET 0) AS step",
+    ),
 )
 _MARK = re.compile(r"\?(\d*)|(?<!:):([a-z_]+)")
 _OWN = {

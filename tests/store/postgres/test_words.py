@@ -8,13 +8,17 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from engine.core.filter import parse
 from engine.store.postgres.schema import migrate
 from engine.store.postgres.tables import OfValues, Transaction
 from engine.store.postgres.wire import Blocking, Said, connect, place_of
 from engine.store.postgres.words import _OWN, statement_of
 from engine.store.tables import audit, jobs, registry, writing
 from engine.store.tables.connection import SQL
+from engine.store.tables.views.filter import condition
+from engine.store.tables.views.of_client import _OWN_TIMED
 from tests.postgres import Postgres
+from tests.store.shelf import NOW, TEXTS
 from tests.store.support import HOT
 
 EVERY = {
@@ -35,6 +39,8 @@ EVERY = {
 
 IN_ORDER = ("due", "timed_behind", "journal_from")
 """They sort nothing."""
+RANGES = ("remove_attempts", "remove_outcomes", "remove_bodies", "remove_steps")
+"""They look for the rows of each run, and not through all for those of some."""
 
 
 @pytest.fixture
@@ -64,7 +70,7 @@ async def test_hot_statements_use_an_index(connection: Blocking) -> None:
         "SET enable_seqscan = off; SET enable_bitmapscan = off;"
         " SET plan_cache_mode = force_generic_plan"
     )
-    for name in HOT:
+    for name in (*HOT, *RANGES):
         sql = statement_of(SQL[name]).sql
         nulls = ",".join(["NULL"] * max(map(int, re.findall(r"\$(\d+)", sql)), default=0))
         connection.script(f"PREPARE it AS {sql}")
@@ -72,8 +78,31 @@ async def test_hot_statements_use_an_index(connection: Blocking) -> None:
         plan = "\n".join(row[0] for row in connection.execute(f"EXPLAIN {execute}"))
         connection.script("DEALLOCATE it")
         assert "Index" in plan, (name, plan)
-        assert not re.search(r"Seq Scan on (run|step|attempt|journal)", plan), (name, plan)
+        assert not re.search(r"Seq Scan on (run|step|attempt|outcome|body|journal)", plan), (
+            name,
+            plan,
+        )
+        assert name not in RANGES or not re.search("Hash|Merge|Semi", plan), (name, plan)
         assert name not in IN_ORDER or "Sort" not in plan, (name, plan)
+
+
+async def test_filters_look_at_the_steps_of_a_run_alone(connection: Blocking) -> None:
+    """By their ids: not at all steps that there are, nor at all that have a time."""
+    connection.script("SET enable_seqscan = off; SET enable_bitmapscan = off")
+    tables = Transaction(connection)
+    looks = 0
+    for text in TEXTS:
+        where, values = condition(parse(text)[0], NOW)
+        sql = f"EXPLAIN SELECT run.id FROM run WHERE {where}"
+        plan = "\n".join(row[0] for row in tables.execute(sql, values))
+        looks += "on step" in plan
+        assert set(re.findall(r"(\w+) on step", plan)) <= {"step_pkey"}, (text, plan)
+        assert "Join" not in plan or "job_run" in plan, (text, plan)
+    assert looks > 20
+    own = _OWN_TIMED.format(runs=9)
+    sql = f"EXPLAIN SELECT 1 FROM {own} WHERE +step.wake_at >= ? AND +step.wake_at < ?"
+    plan = "\n".join(row[0] for row in tables.execute(sql, ("shop", 1, 2)))
+    assert re.findall(r"using (\w+) on step", plan) == ["step_pkey"], plan
 
 
 def test_own_statements_are_of_shared_ones() -> None:
@@ -89,7 +118,7 @@ def test_own_statements_are_of_shared_ones() -> None:
         ("SELECT :a, :b, :a || '://'", "SELECT $1, $2, $1 || '://'"),
         ("a.b LIKE ? ESCAPE '\\'", "a.b ILIKE $1 ESCAPE '\\'"),
         ("a.b GLOB ?", "a.b LIKE like_of_glob($1)"),
-        ("+step.wake_at < 1 << 62", "+step.wake_at < 4611686018427387904"),
+        ("+step.wake_at < 1 << 62", "coalesce(step.wake_at, 0) < 4611686018427387904"),
         ("ORDER BY +id", "ORDER BY (id || '')"),
         ("instr(url, '/') + 2 + instr(url, 'x')", "strpos(url, '/') + 2 + strpos(url, 'x')"),
         ("min(rev, 1 << 53), min(due_at)", "least(rev, 9007199254740992), min(due_at)"),
