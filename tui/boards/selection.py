@@ -39,6 +39,9 @@ class Selection:
         self._index: dict[str, int] = {}
         self.cursor_id: str | None = None
         self.marks: dict[str, None] = {}
+        self.range_from: str | None = None
+        """The row at which a range was begun: marks reach from there to the cursor. None: they stay
+        as they are."""
         self.marks_lost = 0
         """Marks whose rows have left, since this was last told."""
         self._left_at = NEVER
@@ -64,6 +67,8 @@ class Selection:
         gone = [row_id for row_id in self.marks if row_id not in self._index]
         for row_id in gone:
             del self.marks[row_id]
+        if self.range_from not in self._index:
+            self.range_from = None
         self.marks_lost += len(gone)
         lost = self.cursor_id is not None and self.cursor_id not in self._index
         if lost:
@@ -118,6 +123,8 @@ class Selection:
             self.cursor_id = self.ids[index]
             self.look_anew()
             self.told_of_marks()
+            if self.range_from is not None:
+                self.marks = dict.fromkeys(self._up_to_cursor(self.range_from))
             self._moved()
 
     def move_to_id(self, row_id: str) -> None:
@@ -129,35 +136,47 @@ class Selection:
     # -- marks ---------------------------------------------------------------------------------
 
     def toggle_mark(self) -> None:
-        """Mark the cursor's row, or take its mark away."""
-        if self.cursor_id is not None:
-            if self.cursor_id in self.marks:
-                del self.marks[self.cursor_id]
-            else:
-                self.marks[self.cursor_id] = None
-            self._marked()
+        """Mark the cursor's row, or take its mark away; a range ends here with its marks."""
+        if self.range_from is not None:
+            self.range_from = None
+        elif self.cursor_id in self.marks:
+            del self.marks[self.cursor_id]
+        elif self.cursor_id is not None:
+            self.marks[self.cursor_id] = None
+        self._marked()
 
     def mark_range(self) -> None:
-        """Mark every row between the last mark and the cursor."""
+        """Begin a range at the cursor's row, that reaches to wherever the cursor goes; again: it
+        ends here. Where something is marked already: from the last mark to here."""
         last = next(reversed(self.marks), None)
-        if last is None or self.cursor < 0:
+        if self.range_from is not None:
+            self.range_from = None
+        elif last is None:
             self.toggle_mark()
+            self.range_from = self.cursor_id
             return
-        begin, end = sorted((self._index[last], self.cursor))
-        self.marks |= dict.fromkeys(self.ids[begin : end + 1])
+        elif self.cursor >= 0:
+            self.marks |= dict.fromkeys(self._up_to_cursor(last))
         self._marked()
+
+    def _up_to_cursor(self, row_id: str) -> list[str]:
+        begin, end = sorted((self._index[row_id], self.cursor))
+        return self.ids[begin : end + 1]
 
     def mark_all(self) -> None:
         """Mark every row that was read."""
+        self.range_from = None
         self.marks = dict.fromkeys(self.ids)
         self._marked()
 
     def unmark(self, row_id: str) -> None:
-        """Take the mark of a row away."""
+        """Take the mark of a row away, for what was done to it: the others stay as they are."""
+        self.range_from = None
         self.marks.pop(row_id, None)
 
     def clear_marks(self) -> None:
         """Take all marks away."""
         self.marks.clear()
+        self.range_from = None
         self.told_of_marks()
         self._marked()

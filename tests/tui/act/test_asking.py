@@ -267,3 +267,15 @@ def test_a_job_that_takes_only_the_first_says_so() -> None:
 
     for size in ((80, 24), (60, 12)):
         showing(test, size=size)
+
+
+@on_screen()
+async def test_a_range_that_was_begun_is_what_a_key_is_about(world: World) -> None:
+    """Of `v` and moves `R` retried the first row alone, at once, and nothing said that a second `v`
+    was needed."""
+    world.runs(*(run_row(number, "failed") for number in range(1, 7)))
+    await world.shown()
+    line_with(await world.press("v"), " 1 marked, to the cursor · v ends it here ")
+    line_with(await world.press("j", "j", "j", "j"), " 5 marked, to the cursor")
+    line_with(await world.press("R"), "Retry: 5 marked")
+    assert not world.posts

@@ -63,7 +63,7 @@ def test_marks_that_leave_are_counted_until_that_is_known() -> None:
 
 
 def test_marks_are_set_one_by_one_in_ranges_and_all() -> None:
-    """A range goes from the last mark to the cursor; without one it is that row's mark."""
+    """A range goes from the last mark to the cursor; without one it begins there."""
     selection = of([*ABC, "d"], "c")
     selection.mark_range()
     assert list(selection.marks) == ["c"]
@@ -76,6 +76,35 @@ def test_marks_are_set_one_by_one_in_ranges_and_all() -> None:
     selection.mark_all()
     assert list(selection.marks) == selection.ids
     selection.clear_marks()
+    assert not selection.marks
+
+
+def test_a_range_reaches_to_wherever_the_cursor_goes() -> None:
+    """And back; until it is ended, or what was marked is done or gone."""
+    selection = of([*ABC, "d"], "b")
+    selection.mark_range()
+    selection.move(2)
+    assert list(selection.marks) == ["b", "c", "d"]
+    selection.move(-3)
+    assert list(selection.marks) == ["a", "b"]
+    selection.mark_range()
+    selection.move(3)
+    assert list(selection.marks) == ["a", "b"]
+    selection.mark_range()  # from the last mark
+    assert set(selection.marks) == {"a", "b", "c", "d"}
+    for ends in (selection.toggle_mark, selection.mark_all, lambda: selection.unmark("a")):
+        selection.clear_marks()
+        selection.move_to_id("a")
+        selection.mark_range()
+        selection.move(1)
+        ends()
+        before = list(selection.marks)
+        selection.move(1)
+        assert list(selection.marks) == before
+    selection.clear_marks()
+    selection.mark_range()
+    selection.set_ids(["x", "y"], 0.0)
+    selection.move(1)
     assert not selection.marks
 
 

@@ -269,7 +269,10 @@ def _hint(it: Shown) -> str:
 def _marks(it: Shown) -> list[Piece]:
     if it.looking.whole_filter:
         return [Piece(" every run of the filter is marked ", "reverse")]
-    return [Piece(f" {len(it.rows.marks):,} marked ", "reverse")] if it.rows.marks else []
+    if not it.rows.marks:
+        return []
+    ranged = ", to the cursor · v ends it here" if it.rows.range_from is not None else ""
+    return [Piece(f" {len(it.rows.marks):,} marked{ranged} ", "reverse")]
 
 
 def _board_status(it: Shown) -> list[Piece]:
