@@ -28,6 +28,7 @@ from tui.keys import Command
 from tui.screen.widgets.bar import Bar
 from tui.screen.widgets.grid import HEAD_LINES, Grid
 from tui.screen.widgets.lines import Lines
+from tui.text.sanitize import width
 
 CHART_CELLS_MIN, WIDE_CELLS_MIN, WIDER_CELLS_MIN = 80, 120, 160
 """From so many columns on a run has its chart, the inspector beside it, and a wider one."""
@@ -224,7 +225,10 @@ class Drawing:
             past = shown.looking.past
             as_of = None if past is None else past.now_ms
             left, right = headline(shown.store, shown.looking.tree(shown.store), shown.cells, as_of)
-            left = left if past is None else [badge(past, self._rows.seen), *left]
+            if past is not None:
+                left = [badge(past, self._rows.seen), *left]
+                if sum(width(piece.text) for piece in (*left, *right)) > shown.cells:
+                    right = []  # how it stood goes before whose it is
             self._app.query_one("#headline", Bar).set_line(0, left, right)
         if shown.looking.view == "home":
             self._app.query_one("#headline", Bar).set_line(

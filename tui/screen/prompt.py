@@ -43,8 +43,8 @@ EXAMPLES = {
     "retarget-to": "what it stands for from now on",
     "reason": "why: kept beside what was there before",
     "note": "what others should know: vendor informed, ticket 4711",
-    "dismissal": "why it needs nobody until it comes again",
-    "hold-reason": "who finds it held will ask; it may be empty",
+    "dismissal": "ticket 4711: it needs nobody until it comes again",
+    "hold-reason": "vendor maintenance until 15:00; it may be empty",
     "release-rate": "so many of those that waited; empty: as their hosts take them",
 }
 ABOUT: dict[str, Iterable[str]] = {"filter": query.ABOUT_RUNS, "events": query.ABOUT_EVENTS}

@@ -68,7 +68,8 @@ def time_typed(text: str, latest_ms: float, zone: tzinfo | None = None) -> float
     return (at if at <= latest else at - timedelta(days=1)).timestamp() * 1000
 
 
-BARS = " ▁▂▃▄▅▆▇█"
+BARS = " ▁▂▃▄▅▆▇"
+"""None fills its cell: those of the rows above and below would be one block with it."""
 
 
 def sparkline(values: Sequence[float | None], *, top: float = 0.0) -> str:

@@ -182,7 +182,7 @@ def test_each_kind_has_its_rows() -> None:
         assert "7 402 card_declined_0" in line_with(lines, "STUCK")
         line_with(lines, "2 402 card_declined_1")
         row = line_with(lines, "HOSTS")
-        for told in ("59% erp:8080 got worse", "0% before, 5xx 13", "▁▁▁▁▁▁▁▁▄▅▆"):
+        for told in ("59% erp:8080 got worse", "0% before, 5xx 13", "▁▁▁▁▁▁▁▁▃▅▅"):
             assert told in row
         assert not any(" ok " in line for line in lines)
         assert "12 client shop" in line_with(lines, "HELD")

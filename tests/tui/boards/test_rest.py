@@ -67,7 +67,7 @@ def test_the_line_and_the_inspector_tell_what_matters() -> None:
     assert whole[0] == "steps ×100  ✓98 ✗2"
     assert whole[1] == "took   p50 0.5s, p95 1.0s, slowest 50s (ship00020)"
     assert whole[2] == "failed first 14:14:10: ship00040: 500 deadlock 40"
-    assert whole[4].strip("▁█ ") == ""
+    assert whole[4].strip("▁▇ ") == ""
     assert whole[-1].startswith("enter lists them")
 
 

@@ -182,12 +182,14 @@ async def test_at_a_time_of_the_day(world: World) -> None:
 
 @on_screen()
 async def test_at_eighty_columns(world: World) -> None:
-    """The badge stands before everything, and the keys back are there."""
+    """The badge stands before everything, how the run stood before whose it is, and the keys back
+    are there."""
     opened(world)
     has_seen(world)
     await world.open_first()
     shown = await world.press(*",,,,")
     assert shown[2].startswith(" NOT NOW · ")
+    assert "▸ running for" in shown[2]
     assert "esc now" in shown[-2]
 
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import pytest
 
+from engine.wire import CauseList, CauseRow
 from tests.tui.on_screen import World, at, line_with, on_screen, run_row, showing, step_row
 from tui.act.open import open_run
 from tui.boards.around.help import help_lines
 from tui.boards.cells import text_of
+from tui.data.inputs import CausesRead
 from tui.keys import COMMANDS, EVERYWHERE
 from tui.text.sanitize import width
 
@@ -133,6 +135,25 @@ async def test_help_says_how_to_scroll_where_it_does_not_fit(world: World) -> No
     await world.pilot.resize_terminal(80, 120)
     line = line_with(await world.shown(), "esc closes")
     assert "scroll" not in line
+
+
+@on_screen()
+async def test_what_is_short_leaves_the_board_to_be_seen(world: World) -> None:
+    """Five lines do not take a whole screen, also when that is another one."""
+    row = CauseRow("c0ffee", 60, 0, at(-9), at(-9), "01K", "order", "failed", None)
+    world.store.apply(CausesRead(CauseList((row,), 60, 300_000)))
+    for size in ((80, 24), (120, 40)):
+        await world.pilot.resize_terminal(*size)
+        lines = await world.press("3", "i")
+        first, last = (line_number(lines, text) for text in ("─ Cause c0ffee", "esc closes"))
+        assert last - first < 10
+        assert "3 Stuck" in lines[1]
+        await world.press("escape")
+
+
+def line_number(lines: list[str], text: str) -> int:
+    """Of the line that has it."""
+    return lines.index(line_with(lines, text))
 
 
 @on_screen()

@@ -66,11 +66,11 @@ def test_tries() -> None:
 
 def test_sparkline() -> None:
     """From nothing to the most, a cell a value; nothing at all is flat, not absent."""
-    assert fmt.sparkline([0, 1, 4, 8]) == "▁▁▄█"
+    assert fmt.sparkline([0, 1, 4, 8]) == "▁▁▄▇"
     assert in_ascii(fmt.sparkline([0, 1, 4, 8])) == "..=#"
     assert fmt.sparkline([0, 0, 0]) == "▁▁▁"
     assert fmt.sparkline([]) == ""
-    assert fmt.sparkline([0.5, None, 0.0, 1.0], top=1.0) == "▄ ▁█"
+    assert fmt.sparkline([0.5, None, 0.0, 1.0], top=1.0) == "▄ ▁▇"
     assert fmt.sparkline([None]) == " "
 
 

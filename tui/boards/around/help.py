@@ -19,7 +19,7 @@ NUMBERS = (
     ("⊘ 1 still", "in flight: calls of cancelled steps, which are let finish"),
     ("pausing", "paused as soon as its call in flight has ended"),
     ("10k+", "so many or more: the engine has not counted on"),
-    ("late 3", "due for over a second: a limit (4 says which), or a slow engine"),
+    ("late 3", "due over a second: a limit (4 says which), a slow engine"),
     ("<10s 38 · <1m 9", "attempts due in less than that, each counted once"),
     ("got worse", "more fail within 3 minutes than in the 8 before"),
     ("TRY 3/11", "attempts started, of how many there may be; ! one is left"),

@@ -39,6 +39,7 @@ READING = (
 """The keys of what is read: for the action `scroll`."""
 CHOICE_KEYS = string.ascii_letters.replace("q", "") + string.digits + "/:?[]"
 """What a choice can be known by: characters that a command's key may be, but for what closes."""
+READ_FRAME_LINES = 2
 READ_FRAME_CELLS = 5
 """What the frame of what is read takes, and its scroll bar."""
 ASK_CELLS = 72
@@ -198,7 +199,7 @@ class Choose(ModalScreen[str]):
 
 
 class Read(ModalScreen[None]):
-    """Something to read: the help, two runs beside each other."""
+    """Something to read: the help, what is known of a cause. Around it the board is seen."""
 
     BINDINGS: ClassVar[list[BindingType]] = [*READING]
 
@@ -216,6 +217,15 @@ class Read(ModalScreen[None]):
     def on_mount(self) -> None:
         self._lines = self._page.lines(self.app.size.width - READ_FRAME_CELLS)
         self.query_one(Lines).show(self._lines, stay=False)
+        self._fit()
+
+    def on_resize(self) -> None:
+        self._fit()
+
+    def _fit(self) -> None:
+        """As high as what there is to read, if there is room for that."""
+        room = max(1, self.app.size.height - READ_FRAME_LINES)
+        self.query_one(Lines).styles.height = min(len(self._lines), room)
 
     @on(Lines.Sized)
     def sized(self) -> None:
