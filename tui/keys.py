@@ -110,7 +110,7 @@ COMMANDS: tuple[Command, ...] = (
             Group.SHOW, frozenset({"runs"})),
     Command("mark", "space", "Mark", "mark the row", Group.SHOW, MARKABLE, footer=True),
     Command("mark-range", "v", "Mark range",
-            "mark from here to the cursor; or from the last mark", Group.SHOW, MARKABLE),
+            "mark from here, or the last mark, to the cursor", Group.SHOW, MARKABLE),
     Command("mark-all", "a", "Mark all", "mark every row that was read", Group.SHOW, MARKABLE),
     Command("unmark", "u", "Clear marks", "take all marks away", Group.SHOW, MARKABLE),
     Command("earlier", "comma", "Earlier", "the run as it was, a moment back in its time",
