@@ -249,7 +249,7 @@ def hold_and_release(tmux: Tmux, submit_one: Callable[[], None]) -> None:
     tmux.keys("4")
     tmux.until("H Release")
     tmux.keys("H")
-    tmux.until("release, a second")
+    tmux.until("release, so many a second")
     tmux.keys("Enter")
     tmux.until("Release it\\?", "vendor down", "20 a second")
     answered(tmux, "Release it\\?", "y")

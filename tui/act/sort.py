@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from tui.act.stage import Choice, Does, Question, Stage, TypedLine
 from tui.boards.looks import SHAPES
 from tui.boards.rows import GRIDS
@@ -10,6 +12,7 @@ from tui.data import filter as query
 
 KINDS = {"run": "steps", "events": "events"}
 """What is typed behind `/`, where it is no filter of runs."""
+_OF_JOB = re.compile(r"(^|\s)job:")
 AS_LISTED = "as the engine lists them"
 
 
@@ -18,7 +21,9 @@ def _filter(stage: Stage, text: str) -> None:
         filter_by(stage, text)
     else:
         kind = KINDS.get(stage.looking.view, "filter")
-        stage.ask(TypedLine(kind, stage.looking.filter), lambda typed: filter_by(stage, typed))
+        text = stage.looking.filter
+        begin = f"{text} " if _OF_JOB.search(text) else text  # what is typed adds to it
+        stage.ask(TypedLine(kind, begin), lambda typed: filter_by(stage, typed))
 
 
 def filter_by(stage: Stage, text: str) -> None:

@@ -30,9 +30,9 @@ SIGNS = {
     "retarget-to": " retarget to ",
     "reason": " reason ",
     "note": " note ",
-    "dismissal": " dismiss: why ",
+    "dismissal": " dismiss, why ",
     "hold-reason": " hold, why ",
-    "release-rate": " release, a second ",
+    "release-rate": " release, so many a second ",
 }
 EXAMPLES = {
     "filter": "is:stuck error:declined wf:order* host:… try:>3",
@@ -41,7 +41,7 @@ EXAMPLES = {
     "command": "help",
     "retarget-from": "a URL, or what URLs begin with",
     "retarget-to": "what it stands for from now on",
-    "reason": "why: kept beside what was there before",
+    "reason": "why, which is needed: kept beside what was there before",
     "note": "what others should know: vendor informed, ticket 4711",
     "dismissal": "ticket 4711: it needs nobody until it comes again",
     "hold-reason": "vendor maintenance until 15:00; it may be empty",
@@ -135,6 +135,7 @@ class Prompt(Horizontal):
         self.field.value = text
         self.field.cursor_position = len(text)
         self.field.placeholder = EXAMPLES[kind]
+        self.field.select_on_focus = not text.endswith(" ")  # what is typed adds to that
         self.screen.query_one("#status").display = False
         self.display = True
         self.post_message(self.Edited())

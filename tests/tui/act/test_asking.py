@@ -279,3 +279,24 @@ async def test_a_range_that_was_begun_is_what_a_key_is_about(world: World) -> No
     line_with(await world.press("j", "j", "j", "j"), " 5 marked, to the cursor")
     line_with(await world.press("R"), "Retry: 5 marked")
     assert not world.posts
+
+
+@on_screen(filter="job:01JOB is:failed")
+async def test_a_filter_of_a_job_is_added_to(world: World) -> None:
+    """Typing took `job:` away, and acting on what was listed then hit runs of no job."""
+    await world.lists(run_row(1, "failed"))
+    line_with(await world.press("slash", "w", "f"), " filter / job:01JOB is:failed wf")
+
+
+@on_screen()
+async def test_counts_are_read_at_once_when_marked_runs_are_done(world: World) -> None:
+    """Those that failed again within a moment were counted as running for five seconds."""
+    runs = [run_row(number, "failed") for number in (1, 2)]
+    for run in runs:
+        world.answers[f"{run.id}/actions"] = accepted(run)
+    await world.lists(*runs)
+    await world.press("v", "j", "R")
+    world.clock.pass_s(1)
+    world.store.status_outdated = False
+    line_with(await world.press("y"), "retry: 2 done")
+    assert world.store.status_outdated

@@ -51,7 +51,7 @@ async def test_a_cause_is_dismissed_with_a_reason_and_put_back(world: World) -> 
     says(world)
     causes(world, ILL, ELSE)
     await world.shown()
-    line_with(await world.press("D"), " dismiss: why ")
+    line_with(await world.press("D"), " dismiss, why ")
     assert world.posts == []
     lines = await typed(world, " ticket 4711 ")
     line_with(lines, "dismissed: cause 92d9401c · z takes it back")

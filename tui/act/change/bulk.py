@@ -96,6 +96,14 @@ class Many:
             told += f", {left:,} {'left' if stopped else 'refused'} (still marked)"
             told += f": {reasons(whys)}" * bool(whys)
         self._stage.tell(told, "alarm" if left else "strong")
+        if done:
+            self._read_counts()
+
+    def _read_counts(self) -> None:
+        """Counts of runs are read at once: what stood there would be wrong until the next time."""
+        self._stage.store.expire_status()
+        if self._stage.feed is not None:
+            self._stage.feed.poke()
 
     # -- a filter ------------------------------------------------------------------------------
 
