@@ -123,7 +123,7 @@ async def test_open_runs_and_those_in_flight_are_counted(
 async def test_a_host_is_held_on_its_board(world: World) -> None:
     """There is nothing to choose; a name without a port holds at every port, and that is said. How
     many calls are let end is known of it."""
-    world.live(hosts=[HOST, HOST | {"host": "a.test:9000"}])
+    world.live(hosts=[HOST, HOST | {"host": "z.test:9000"}])
     counts(world, 1)
     lines = await world.press("4", "H")
     assert "why" in lines[-2]
@@ -135,7 +135,7 @@ async def test_a_host_is_held_on_its_board(world: World) -> None:
     world.clock.pass_s(1)
     await world.press("escape", "j", "H", "enter")
     lines = await world.shown()
-    line_with(lines, "host a.test:9000")
+    line_with(lines, "host z.test:9000")
     assert not any("every port" in line for line in lines)
     assert world.posts == []
 
