@@ -129,10 +129,10 @@ def cpu_s(pid):
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def spent(rows, *options, seconds=20):
-    """Bytes each second, and per cent of a core."""
+def spent(rows, *options, seconds=20, recorded_s=90):
+    """Bytes each second, and per cent of a core, while a recording is played, whose time is shown."""
     with tempfile.TemporaryDirectory() as directory:
-        return written(("--replay", recording(directory, rows, 90), *options), "STATE", seconds)
+        return written(("--replay", recording(directory, rows, recorded_s), *options), "STATE", seconds)
 
 
 def due(per_s, *options, board="retries", shown="order.fulfil", seconds=45):
@@ -384,7 +384,8 @@ def main():
     told("bytes, 80x24, 10 ticking rows", written, 2_000, "B/s")
     told("CPU meanwhile", cpu, 1, "%")
     told("bytes with --slow-link", spent(ticking, "--slow-link")[0], 300, "B/s")
-    told("bytes, idle, nothing changes", spent(still, seconds=10)[0], 0, "B/s")
+    over = spent(still, seconds=10, recorded_s=1)[0]  # its time stands
+    told("bytes, idle, nothing changes", over, 0, "B/s")
     told("bytes, retries, 20 due a second", due(20)[0], 2_000, "B/s")
     told("bytes with --slow-link", due(20, "--slow-link")[0], 300, "B/s")
     at_home = {"board": "home", "shown": "TRIES"}

@@ -238,25 +238,25 @@ class Pruning:
 
     async def _pass(self) -> None:
         """Everything that has grown old enough; as far as it can be read."""
-        it = self.under_way = Pass(self._clock.steady_ms())
+        a_pass = self.under_way = Pass(self._clock.steady_ms())
         now = self._now()
         try:
-            await self._expire_runs(it, self.retention.ended_before(now))
+            await self._expire_runs(a_pass, self.retention.ended_before(now))
             if (before := self.retention.keys_before(now)) is not None:
-                await self._forget_keys(it, before)
+                await self._forget_keys(a_pass, before)
             if (before := self.retention.journal_before(now)) is not None:
-                await self._cut_journal(it, before)
+                await self._cut_journal(a_pass, before)
         except Refused as refused:
-            it.error = refused.detail
-        it.ended_at = self._clock.steady_ms()
-        self.under_way, self.last = None, it
-        if it.runs or it.keys or it.events:
+            a_pass.error = refused.detail
+        a_pass.ended_at = self._clock.steady_ms()
+        self.under_way, self.last = None, a_pass
+        if a_pass.runs or a_pass.keys or a_pass.events:
             self._log(
                 "runs-expired",
-                runs=it.runs,
-                keys_forgotten=it.keys,
-                events_removed=it.events,
-                took_ms=it.ended_at - it.since,
+                runs=a_pass.runs,
+                keys_forgotten=a_pass.keys,
+                events_removed=a_pass.events,
+                took_ms=a_pass.ended_at - a_pass.since,
             )
 
     def _now(self) -> int:

@@ -18,6 +18,7 @@ ENGINE = Path(__file__).parents[2] / "engine"
 FIELDS = {*Run.__struct_fields__, *Step.__struct_fields__, *Flight.__struct_fields__}
 OTHERS = {
     "self",
+    "a_pass",
     "attempt",
     "figures",
     "incident",

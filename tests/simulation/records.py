@@ -346,11 +346,11 @@ class Records:
         for run_id, row in keys.items():
             run = self.runs.pop(run_id, None)
             root = None if run is None else run.root
-            said = tuple(row)[1:]
-            if run is None or root is None or run.open_steps or said != (
+            *said, removed_at = tuple(row)[1:]
+            if run is None or root is None or run.open_steps or said != [
                 run.client, root.spec.workflow, root.spec.key, run.shown, run.submitted_at,
                 root.ended_at,
-            ):  # fmt: skip
+            ] or removed_at < said[-1]:  # fmt: skip
                 self._wrong("R32", f"the key of {run_id} says {said}, its events say {run}")
             self._behind.pop(run_id, None)
         for table, column in (("run", "id"), ("step", "id"), ("attempt", "step_id"),

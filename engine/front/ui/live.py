@@ -28,6 +28,9 @@ from engine.front.api.events import (
 
 EVERY_MS = 1_000
 """A page is told no more often."""
+GATHER_S = 0.1
+"""How long what happens gathers before it is looked at: all pages that are open look through the
+events of all runs, and one look for each commit would take a caller of the engine half its rate."""
 STREAMS_MAX = 20
 """Of one login, or of one address where none is needed."""
 CHANGED = frame("changed", b"{}", "1")
@@ -120,4 +123,5 @@ class Streams:
                 left_ms = heard + front.config.heartbeat_ms - front.clock.steady_ms()
                 with trio.move_on_after(left_ms / 1000) as scope, front.registry.cancelling(scope):
                     await moved.wait()
+                    await trio.sleep(GATHER_S)
                 yield b""

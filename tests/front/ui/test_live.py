@@ -15,7 +15,15 @@ from engine.front.access.places import Places
 from engine.front.access.who import EVERYBODY, Who
 from engine.front.api.events import PAGE, TAIL_EVENTS_MAX
 from engine.front.show.digests import Digests
-from engine.front.ui.live import CHANGED, EVERY_MS, STILL_HERE, Streams, behind, known_by_now
+from engine.front.ui.live import (
+    CHANGED,
+    EVERY_MS,
+    GATHER_S,
+    STILL_HERE,
+    Streams,
+    behind,
+    known_by_now,
+)
 from engine.ports.views import EventRecord
 from tests.world import FakeClock
 
@@ -30,8 +38,11 @@ class Table:
     def __init__(self, last_seq: int, *own: int) -> None:
         self.last_seq, self.own, self.first = last_seq, {*own}, 1
         self.moved = trio.Event()
+        self.looks = 0
+        """How often it was read."""
 
     async def events(self, after: int, limit: int) -> list[EventRecord]:
+        self.looks += 1
         await trio.lowlevel.checkpoint()
         seqs = range(max(after + 1, self.first), min(self.last_seq, after + limit) + 1)
         return [
@@ -117,6 +128,23 @@ async def test_once_a_second_at_most(autojump_clock) -> None:
         assert await reader.told(CHANGED) == EVERY_MS / 1000
         table.happens(own=False)
         assert await reader.told(STILL_HERE) == HEARTBEAT_S
+
+
+async def test_what_happens_to_others_gathers(autojump_clock) -> None:
+    """A page that is open takes little of an engine that is busy with other runs."""
+    table = Table(1)
+    async with following(table, seen=1) as reader, trio.open_nursery() as nursery:
+        await reader.told(STILL_HERE)
+
+        @nursery.start_soon
+        async def _() -> None:
+            for _ in range(100):
+                await trio.sleep(0.01)
+                table.happens(own=False)
+            table.happens()
+
+        assert 1 <= await reader.told(CHANGED) <= 1 + GATHER_S
+        assert table.looks <= 1 / GATHER_S + 2
 
 
 async def test_events_that_have_gone_may_have_been_its_own(autojump_clock) -> None:
