@@ -219,7 +219,7 @@ async def lateness(into):
 async def many_events(url, seconds):
     store = Store(SystemClock())
     app = Dashboard(
-        store, Options(url=url, filter=""), client=AsyncClient(url, reposts=Reposts(count=0))
+        store, Options(url=url, board="runs"), client=AsyncClient(url, reposts=Reposts(count=0))
     )
     late = []
     async with app.run_test(size=(120, 40)):
@@ -239,7 +239,7 @@ async def many_events(url, seconds):
 async def million(url):
     store = Store(SystemClock())
     app = Dashboard(
-        store, Options(url=url, filter=""), client=AsyncClient(url, reposts=Reposts(count=0))
+        store, Options(url=url, board="runs"), client=AsyncClient(url, reposts=Reposts(count=0))
     )
     took = {}
     async with app.run_test(size=(120, 40)):
