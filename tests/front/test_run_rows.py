@@ -10,6 +10,7 @@ import trio
 from msgspec import UNSET
 from msgspec.structs import replace
 
+from engine.core.model import StepState
 from engine.core.outcome import Answered, Outcome
 from engine.core.retry import RetryPolicy
 from engine.core.rules.action import Action
@@ -51,6 +52,29 @@ async def test_a_step_that_was_opened_again_says_when(autojump_clock: object, pa
             if not opened:
                 await it.act(run_id, Action.RETRY)
                 await trio.sleep(60)
+
+
+async def test_who_was_sent_home_has_not_failed(autojump_clock: object, path: Path) -> None:
+    """How its last attempt ended looks like a failure on the page, unless it waits for a step."""
+
+    async def app(call: Invocation) -> Outcome:
+        await trio.sleep(2)
+        return Answered(400)
+
+    async with world(path, app) as it:
+        policy = RetryPolicy(count=0)
+        run_id = still_open(await it.post(retry=policy, wait=Wait(prefer_ms=0))).run_id
+        await trio.sleep(60)
+        found = await TableViews(it.store).step(run_id)
+        assert found is not None
+        step, attempts = found
+        looks = {}
+        for state in (step.state, StepState.WAITING, StepState.BACKING_OFF):
+            view = step_view(
+                replace(step, state=state), attempts, None, Told(0, Span(0, 1, 1), 1, {})
+            )
+            looks[str(state)] = next(fact.look for fact in view.facts if fact.label == "last")
+    assert looks == {"failed": "failed", "waiting": "waiting", "backing-off": "failed"}
 
 
 @pytest.mark.parametrize("paused", [False, True])

@@ -286,6 +286,18 @@ def line_with(lines: list[str], text: str) -> str:
     return found[0]
 
 
+async def found(world: World, text: str, told: str) -> str:
+    """Open the palette and type this, until this is told among what was found; all of it."""
+    await world.press("ctrl+p")
+    await world.press(*text)
+    for _ in range(300):  # it searches beside the screen
+        screen = "\n".join(await world.shown())
+        if told in screen:
+            return screen
+        await world.pilot.pause(0.02)
+    raise AssertionError(screen)
+
+
 def accepted(run: object) -> tuple[int, Any]:
     """What an action is answered."""
     row = msgspec.to_builtins(run)

@@ -278,10 +278,7 @@ class Dashboard(OnTerminal):
         self.flash.end()
         grid = self.grid()
         grid.selection.look_anew()
-        self.query_one("#jobs").display = view == "jobs"
-        if view != "jobs":
-            self.query_one("#body", ContentSwitcher).current = view
-            self.query_one("#headline").display = view in HEADED
+        self._lay_out(view)
         if view == "run" and not looking.lines:  # another one: the cursor begins at its head
             grid.set_ids([], 0.0)
         if self.feed is not None:
@@ -293,6 +290,17 @@ class Dashboard(OnTerminal):
         grid.focus()
         self.acting.asking.went_on()
         self.redraw()
+
+    def _lay_out(self, view: str) -> None:
+        """A board where the one before was; the jobs below that, or alone where they are first."""
+        body, jobs = self.query_one("#body", ContentSwitcher), self.query_one("#jobs")
+        is_alone = view == "jobs" and not self.looking.back
+        jobs.display, body.display = view == "jobs", not is_alone
+        jobs.set_class(is_alone, "-alone")
+        if view != "jobs":
+            body.current = view
+        if view != "jobs" or is_alone:
+            self.query_one("#headline").display = view in HEADED
 
     def ask(
         self, asked: Question | TypedLine, then: Callable[[str], None], *, late: bool = False

@@ -68,15 +68,15 @@ THEMES = (
         warning="#FFAF5F", error="#FF6E6E", success="#5FD787",
     ),
     _theme(
-        "light", dark=False, primary="#005FAF", secondary="#7B2FA8", accent="#005F87",
+        "light", dark=False, primary="#0050C8", secondary="#7B2FA8", accent="#005F87",
         warning="#8A4B00", error="#B00020", success="#196831",
     ),
     _theme(
-        "cb-dark", dark=True, primary="#8FB8D8", secondary=PURPLE, accent=YELLOW,
+        "cb-dark", dark=True, primary="#8592FF", secondary=PURPLE, accent=YELLOW,
         warning=ORANGE, error="#F0783C", success=SKY,
     ),
     _theme(
-        "cb-light", dark=False, primary="#3B5566", secondary="#5A2A48", accent="#5E5600",
+        "cb-light", dark=False, primary="#3B5566", secondary="#5A2A48", accent="#1A1AE6",
         warning="#7A5200", error="#9C4400", success="#00578A",
     ),
     Theme(
@@ -85,11 +85,25 @@ THEMES = (
         warning="#FFD000", error="#FF8080", success="#00FF00", variables={"state-dim": "#D0D0D0"},
     ),
 )  # fmt: skip
+ON_LIGHT = {
+    "block-cursor-foreground": "ansi_black",
+    "block-cursor-background": "ansi_cyan",
+    **dict.fromkeys(
+        ("scrollbar-background", "scrollbar-background-hover", "scrollbar-background-active"),
+        "ansi_default",
+    ),
+}
+"""The chosen row of a list, and what a scroll bar stands on. Textual has them white: in some light
+palettes that is a dark grey, on which nothing can be read."""
 ANSI_THEMES = tuple(
     replace(
-        BUILTIN_THEMES[name], accent="ansi_cyan", warning="ansi_yellow", secondary="ansi_magenta"
+        theme,
+        accent="ansi_cyan",
+        warning="ansi_yellow",
+        secondary="ansi_magenta",
+        variables=theme.variables if theme.dark else {**theme.variables, **ON_LIGHT},
     )
-    for name in ("ansi-dark", "ansi-light")
+    for theme in (BUILTIN_THEMES["ansi-dark"], BUILTIN_THEMES["ansi-light"])
 )
 """Textual's own, which take the terminal's colours, with another one for each state: theirs has
 running look like completed, or backing off like failed."""

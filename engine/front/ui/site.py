@@ -22,6 +22,7 @@ from engine.front.api.context import Front
 from engine.front.server.reply import Reply
 from engine.front.show.bodies import OPERATORS
 from engine.front.ui import words
+from engine.shown.jobs import TRIED_AGAIN
 from engine.wire.routes import UI, UI_PAYLOAD
 
 HEADERS = (
@@ -70,7 +71,12 @@ class Site:
         )
         self._environment.filters.update({each.__name__: each for each in words.FILTERS})
         self._environment.filters["part"] = lambda text: quote(text, safe="", errors="replace")
-        told = {"base": self.base, "version": front.version, "few": words.FEW}
+        told = {
+            "base": self.base,
+            "version": front.version,
+            "few": words.FEW,
+            "tried_again": TRIED_AGAIN,
+        }
         self._environment.globals["engine"] = told
 
     async def page(

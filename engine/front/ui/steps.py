@@ -152,7 +152,9 @@ def _took(
 
 def _facts(step: Step, row: StepRow, told: Told) -> Iterator[Fact]:
     if row.error is not None and row.status != StepState.COMPLETED:
-        yield Fact("last", _last(row), "failed")
+        # who waits was sent home until a step below it ends: that is no failure
+        look = "waiting" if row.status == StepState.WAITING else "failed"
+        yield Fact("last", _last(row), look)
     if row.cause_id is not None and row.cause_id != row.id:
         yield Fact("cause", told.names.get(row.cause_id, row.cause_id), "failed")
     if row.waits:

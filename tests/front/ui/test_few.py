@@ -3,27 +3,18 @@
 from __future__ import annotations
 
 from itertools import count, islice
-from types import SimpleNamespace
-from typing import Any
 
 import pytest
 from jinja2 import DictLoader
 
 from engine.front.access.who import Who
 from engine.front.ui import site as made
-from engine.front.ui.site import Site, TooLong, asset
+from engine.front.ui.site import TooLong, asset
 from engine.front.ui.words import FEW
-from engine.process.costly import CostlyWork
 from engine.wire import BulkAnswer, FailedRuns, HoldRow
+from tests.front.ui.support import NOW, site
 
-NOW = "2026-12-01T12:00:00.000Z"
 HELD = HoldRow(kind="workflow", name="w", since=NOW, actor="ana", reason="the vendor is down")
-
-
-def site() -> Site:
-    config = SimpleNamespace(public_url=None, tls_cert=None)
-    front: Any = SimpleNamespace(config=config, version="1", costly=CostlyWork())
-    return Site(front)
 
 
 @pytest.mark.parametrize(
@@ -63,6 +54,15 @@ async def test_failures_of_a_job(kinds: int) -> None:
     page = (await site().page("job", Who(), {"now": NOW, "job": job})).body.decode()
     assert page.count("error") == FEW
     assert ("and 1 more kind" in page) is (kinds > FEW)
+
+
+@pytest.mark.parametrize(("action", "head"), [("retry", "Failed again"), ("dismiss", "Failed")])
+async def test_who_was_not_tried_again_has_not_failed_again(action: str, head: str) -> None:
+    """Runs that were dismissed had failed before."""
+    failures = (FailedRuns(422, None, 7),)
+    job = BulkAnswer("J", "done", action, "is:failed", 7, 7, 7, {}, 10, failures=failures)
+    page = (await site().page("job", Who(), {"now": NOW, "job": job})).body.decode()
+    assert f"<h2>{head}</h2>" in page
 
 
 def test_what_pages_are_made_of_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -69,6 +69,19 @@ def test_the_inspector_says_why() -> None:
 
 
 @pytest.mark.parametrize(
+    ("status", "style"),
+    [("waiting", "waiting"), ("backing-off", "failed"), ("failed", "failed"), ("paused", "failed")],
+)
+def test_who_was_sent_home_has_not_failed(status: str, style: str) -> None:
+    """Its last attempt ended for a step below, and does not look like a failure."""
+    store = store_at()
+    store.apply(tree_read(step_row(status=status, error="suspended: until a child ends")))
+    lines = inspector(store.trees[RUN].steps[RUN], Seen(NOW), 74, roomy=False)
+    last = next(line for line in lines if text_of(line).startswith("last"))
+    assert [part[1] for part in last if part[0].startswith("suspended")] == [style]
+
+
+@pytest.mark.parametrize(
     ("status", "more"),
     [
         (503, ""),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from textual.widgets import Input
 
-from tests.tui.on_screen import World, accepted, line_with, on_screen, run_row
+from tests.tui.on_screen import World, accepted, found, line_with, on_screen, run_row
 from tui.keys import BY_ID
 
 
@@ -17,18 +17,6 @@ async def test_the_palette_finds_every_command_of_the_view(world: World) -> None
     assert BY_ID["payload"].help not in shown
     await world.press("escape")
     await found(world, "another look", "Theme: dark")
-
-
-async def found(world: World, text: str, told: str) -> str:
-    """Open the palette and type this, until this is told among what was found; all of it."""
-    await world.press("ctrl+p")
-    await world.press(*text)
-    for _ in range(300):  # it searches beside the screen
-        screen = "\n".join(await world.shown())
-        if told in screen:
-            return screen
-        await world.pilot.pause(0.02)
-    raise AssertionError(screen)
 
 
 async def choose(world: World, text: str) -> None:

@@ -151,6 +151,18 @@ async def test_what_is_short_leaves_the_board_to_be_seen(world: World) -> None:
         await world.press("escape")
 
 
+@on_screen(board="jobs")
+async def test_jobs_that_one_begins_with_have_the_screen(world: World) -> None:
+    """No table without rows stands above them; later the board that they were opened from does."""
+    jobs = world.app.query_one("#jobs")
+    assert "WORKFLOW" not in "\n".join(await world.shown())
+    assert (jobs.region.y, jobs.region.height) == (2, 20)
+    await world.press("q")
+    assert world.app.looking.view == "runs"
+    await world.press("6")
+    assert jobs.region.y > 2
+
+
 def line_number(lines: list[str], text: str) -> int:
     """Of the line that has it."""
     return lines.index(line_with(lines, text))

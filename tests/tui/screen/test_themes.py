@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import math
+import re
+from importlib import resources
 from itertools import combinations
 
 import pytest
 from rich.color import Color as RichColor
-from rich.color import ColorType
+from rich.color import ColorType, parse_rgb_hex
 from rich.segment import Segment
 from rich.style import Style
 
-from tests.tui.on_screen import World, line_with, run_row, showing
+from tests.tui.on_screen import World, found, line_with, run_row, showing
 from tui.boards.looks import LOOKS
+from tui.keys import BY_ID
 from tui.screen.themes import ANSI_THEMES, LIKE, NAMES, THEMES
 
 CONTRAST_MIN = 4.5
@@ -19,6 +23,13 @@ CONTRAST_MIN = 4.5
 VISIBLE_MIN = 1.3
 """Of a surface that is told from another one beside it. Text is told by `CONTRAST_MIN`."""
 DISTANCE_MIN = 40.0
+ALIKE_BELOW = 28.0
+"""Distance in CIE L*a*b* (1976) of two states."""
+ALIKE_BELOW_IN = {"cb-light": 20.0}
+"""Dark colours that colour-blind people tell apart are few."""
+WHITES = (7, 15)
+"""In the terminal's palette."""
+STATES = ("completed", "failed", "backing-off", "paused", "running", "waiting")
 Color = tuple[float, float, float]
 
 # Machado, Oliveira and Fernandes (2009), severity 1.0, on linear RGB.
@@ -59,6 +70,25 @@ def seen_by(color: Color, kind: str) -> Color:
         for c in (min(max(c, 0.0), 1.0) for c in mixed)
     )
     return r, g, b
+
+
+def perceived(color: Color) -> Color:
+    """The colour in CIE L*a*b* (1976), of sRGB's white point."""
+    r, g, b = linear(color)
+    x, y, z = (
+        share ** (1 / 3) if share > 0.008856 else 7.787 * share + 16 / 116
+        for share in (
+            (0.4124 * r + 0.3576 * g + 0.1805 * b) / 0.9505,
+            0.2126 * r + 0.7152 * g + 0.0722 * b,
+            (0.0193 * r + 0.1192 * g + 0.9505 * b) / 1.0890,
+        )
+    )
+    return 116 * y - 16, 500 * (x - y), 200 * (y - z)
+
+
+def apart(one: Color, other: Color) -> float:
+    """How far from each other."""
+    return math.dist(one, other)
 
 
 def rgb(color: RichColor | None) -> Color:
@@ -159,18 +189,104 @@ def test_the_terminals_own_colours_tell_the_states_apart(name: str) -> None:
     showing(test, theme=name)
 
 
+@pytest.mark.parametrize("name", [theme.name for theme in THEMES])
+def test_no_two_states_look_alike(name: str) -> None:
+    """Of each two states the colours differ at a glance, not only their words."""
+    shown = colors(name)
+    alike = {}
+    for one, other in combinations(STATES, 2):
+        distance = apart(*(perceived(shown[each][0]) for each in (one, other)))
+        if distance < ALIKE_BELOW_IN.get(name, ALIKE_BELOW):
+            alike[one, other] = round(distance)
+    assert alike == {}
+
+
 @pytest.mark.parametrize("kind", sorted(SIMULATED))
 @pytest.mark.parametrize("name", ["cb-dark", "cb-light"])
 def test_colour_blind_people_tell_the_states_apart(name: str, kind: str) -> None:
-    """Completed, failed, backing off and paused differ also for who sees no red or no green."""
+    """What runs, is completed, failed, backs off and is paused differ also for who sees no red or
+    no green."""
     shown = colors(name)
     close = {}
-    for one, other in combinations(("completed", "failed", "backing-off", "paused"), 2):
-        a, b = (seen_by(shown[each][0], kind) for each in (one, other))
-        distance = sum((x - y) ** 2 for x, y in zip(a, b, strict=True)) ** 0.5
+    for one, other in combinations(("completed", "failed", "backing-off", "paused", "running"), 2):
+        distance = apart(*(seen_by(shown[each][0], kind) for each in (one, other)))
         if distance < DISTANCE_MIN and {one, other} != {"failed", "backing-off"}:
             close[one, other] = round(distance)
     assert close == {}
+
+
+def part_with(world: World, text: str) -> Style:
+    """How a text of the screen looks."""
+    strips = world.app.screen._compositor.render_strips()
+    style = next(part.style for strip in strips for part in strip if text in part.text)
+    assert style is not None
+    return style
+
+
+@pytest.mark.parametrize("name", [theme.name for theme in THEMES])
+def test_choices_and_palette_can_be_read(name: str) -> None:
+    """Why something cannot be chosen, the choice under the cursor, and what a command does."""
+
+    async def test(world: World) -> None:
+        await world.lists(run_row(1))
+        await world.press("x")
+        shown = {"refused": part_with(world, "it is running")}
+        await world.press("escape", "c")
+        shown["chosen"] = part_with(world, "1  STATE")
+        await world.press("escape")
+        await found(world, "", BY_ID["runs"].help)
+        shown["first"] = part_with(world, BY_ID["home"].help)
+        shown["others"] = part_with(world, BY_ID["runs"].help)
+        low = {
+            what: round(ratio, 2)
+            for what, style in shown.items()
+            if (ratio := contrast(rgb(style.color), rgb(style.bgcolor))) < CONTRAST_MIN
+        }
+        assert low == {}
+
+    showing(test, theme=name)
+
+
+@pytest.mark.parametrize("name", [theme.name for theme in ANSI_THEMES])
+def test_choices_in_the_terminals_own_colours(name: str) -> None:
+    """What cannot be chosen is muted, and what is marked to be typed over is reversed."""
+
+    async def test(world: World) -> None:
+        await world.lists(run_row(1))
+        await world.press("x")
+        muted = world.app.grid().style_of("dim").color
+        assert part_with(world, "it is running").color == muted
+        assert part_with(world, "end it as cancelled").color != muted
+        await world.press("escape", "slash")
+        assert part_with(world, "is:live").reverse
+
+    showing(test, theme=name)
+
+
+def test_nothing_is_white_in_a_light_terminal() -> None:
+    """In some of their palettes white is a dark grey, on which nothing can be read."""
+
+    async def test(world: World) -> None:
+        await world.lists(*map(run_row, range(40)))
+        await world.press("c")
+        chosen = part_with(world, "1  STATE")
+        behind = world.app.grid().styles.scrollbar_background.rich_color
+        for color in (chosen.color, chosen.bgcolor, behind):
+            assert color is not None
+            assert color.number not in WHITES
+
+    showing(test, theme="ansi-light")
+
+
+@pytest.mark.parametrize(("name", "start"), [("light", ":root {"), ("dark", "scheme: dark) {")])
+def test_the_pages_below_ui_have_these_colours(name: str, start: str) -> None:
+    """A state looks the same in a terminal and in a browser."""
+    sheet = (resources.files("engine.front.ui") / "static" / "ui.css").read_text("utf-8")
+    block = sheet[sheet.index(start) :]
+    told = dict(re.findall(r"--([\w-]+): (#\w{6});", block[: block.index("}")]))
+    for state in STATES:
+        its, ours = parse_rgb_hex(told[state][1:]), colors(name)[state][0]
+        assert max(abs(a - b) for a, b in zip(its, ours, strict=True)) <= 1, state  # it is rounded
 
 
 def test_only_what_is_tested_is_offered() -> None:

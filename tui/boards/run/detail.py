@@ -110,7 +110,8 @@ def _moved(moves: Sequence[MoveRow], seen: Seen) -> Iterator[tuple[str, str, str
 def _why(step: Step, cause: Step | None) -> Iterator[tuple[str, str, str]]:
     """What went wrong: first of all, as it is what one looks for."""
     if step.error is not None and step.state is not State.COMPLETED:
-        yield "last", _last(step), "failed"
+        # who waits was sent home until a step below it ends: that is no failure
+        yield "last", _last(step), "waiting" if step.state is State.WAITING else "failed"
     if cause is not None and cause.id != step.id:
         yield "cause", f"{cause.label}: {_last(cause)}", "failed"
     elif step.cause_id is not None:
