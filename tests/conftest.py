@@ -40,11 +40,11 @@ def pytest_collection_finish() -> None:
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
     """Who names tests or files has them in this process: at once, and what they print is seen.
 
-    Else there is half as many again as there are cores: what starts an engine, an application or a
-    browser waits for them, a quarter of the cores' time.
+    Else there is one for each core; xdist would count two that share their units once, where
+    psutil is there.
     """
     named = all("::" in argument or argument.endswith(".py") for argument in config.args)
-    return 0 if named else (os.cpu_count() or 1) * 3 // 2
+    return 0 if named else os.cpu_count() or 1
 
 
 @pytest.hookimpl(optionalhook=True)
