@@ -311,10 +311,9 @@ def _access(r: Results) -> list[Line]:
 
 def _pages(r: Results) -> list[Line]:
     found = []
-    for callers in (1, 50):
+    for callers, who in ((1, "one caller"), (50, "50 callers")):
         none, ten = (r.value("pages", "rate", pages=pages, c=callers) for pages in (0, 10))
-        text = f"`createUser` with ten pages of `/ui` open, {callers} callers, workflows/s"
-        text = text.replace(" 1 callers", " one caller")
+        text = f"`createUser` with ten pages of `/ui` open, {who}, workflows/s"
         found.append(against(text, ten, none, 0.98, "/s", less=False, whose="without"))
     return found
 

@@ -2,7 +2,7 @@
 
 Each copy has run ids of its own, later ones, and a client of its own, so that its keys may be the same;
 times, payloads and answers are. What it is made of are runs that `loader.py` made and that have ended;
-`atomic verify` finds nothing wrong with what comes of it. A run takes a tenth of the time that
+`atomic verify` finds nothing wrong with what comes of it. A run takes a fraction of the time that
 `loader.py` takes for one. No engine may have the file open. The file is written without syncs.
 """
 
@@ -13,14 +13,14 @@ import random
 import sqlite3
 import sys
 import time
-import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from engine.process.clock import Ids  # noqa: E402
+from engine.store.journal import JOURNAL_COLUMNS, named_runs, pack, split  # noqa: E402
 
 TABLES = {
     "run": ("id",), "step": ("id", "parent_id"), "attempt": ("step_id",), "outcome": ("step_id",),
@@ -30,7 +30,7 @@ PLACES = ("seq", "payload_in", "answer_in")
 """Columns that name events."""
 ID_CHARACTERS = 26
 CLIENT = "bench"
-LEVEL = 1
+"""Whose the runs of `loader.py` are."""
 
 
 class After:
@@ -53,12 +53,11 @@ class Original:
     """What is in a file, to be written again."""
 
     def __init__(self, db: sqlite3.Connection) -> None:
-        self.journal = db.execute(
-            "SELECT seq, events, at, size, packed, large FROM journal ORDER BY seq"
-        ).fetchall()
+        text = ", ".join(JOURNAL_COLUMNS)
+        self.journal = db.execute(f"SELECT {text} FROM journal ORDER BY seq").fetchall()
         self.events = sum(row[1] for row in self.journal)
-        self.heads = [_split(row[4]) for row in self.journal]
         self.ids = [row[0] for row in db.execute("SELECT id FROM run ORDER BY id")]
+        self.clients = {row[0] for row in db.execute("SELECT DISTINCT client FROM run")}
         self.rows = {name: self._rows(db, name) for name in TABLES}
         self.tally = db.execute("SELECT state, runs FROM tally").fetchall()
 
@@ -70,25 +69,14 @@ class Original:
         return columns, db.execute(f"SELECT {text} FROM {name} ORDER BY 1").fetchall()
 
 
-def _split(packed: bytes) -> tuple[bytes, bytes, list[str]]:
-    """The head of an entry, its bodies, and the runs that it names."""
-    digits, _, rest = zlib.decompress(packed).partition(b"\n")
-    head, bodies = rest[: int(digits)], rest[int(digits) :]
-    named = {text[:ID_CHARACTERS].decode() for text in head.split(b'[["')[1].split(b'],["')}
-    return head, bodies, sorted(named)
-
-
 def copied(original: Original, new: dict[str, str], client: str, by: int) -> Iterator[tuple[Any, ...]]:
     """The journal's entries once more, `by` events later."""
     was, now = f'"client":"{CLIENT}"'.encode(), f'"client":"{client}"'.encode()
-    for (seq, events, at, *_, large), (head, bodies, named) in zip(
-        original.journal, original.heads, strict=True
-    ):
-        for run_id in named:
+    for seq, events, at, _, packed, large in original.journal:
+        head, bodies = split(packed)
+        for run_id in named_runs(packed):
             head = head.replace(run_id.encode(), new[run_id].encode())
-        head = head.replace(was, now)
-        plain = b"%d\n%b%b" % (len(head), head, bodies)
-        yield seq + by, events, at, len(plain), zlib.compress(plain, LEVEL), large
+        yield seq + by, events, at, *pack(head.replace(was, now), [bodies]), large
 
 
 def moved(
@@ -114,33 +102,37 @@ def moved(
     return move
 
 
+def insert(
+    db: sqlite3.Connection, table: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]
+) -> None:
+    """Write rows."""
+    marks = ", ".join("?" * len(columns))
+    db.executemany(f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({marks})", rows)
+
+
 def grow(path: Path, size: float) -> int:
-    """Copies it until it is so large; returns how many runs it has."""
+    """Copies it until it is so large; returns how many runs it has. Raises SystemExit for a file
+    that `loader.py` did not make."""
+    if not path.exists():
+        raise SystemExit(f"{path} is not there: loader.py makes it.")
     db = sqlite3.connect(path, isolation_level=None)
     db.execute("PRAGMA synchronous=OFF")
     db.execute("PRAGMA cache_size=-1000000")
     original = Original(db)
-    (last,) = db.execute("SELECT max(id) FROM run").fetchone()
+    if original.clients != {CLIENT}:
+        raise SystemExit(f"{path} has other runs than loader.py makes, or has been grown, or has none.")
     clock = After(int(time.time() * 1000) - 40 * 86_400_000)
     ids, made = Ids(clock), 0
     while path.stat().st_size < size:
         made += 1
         new = {run_id: ids.run_id() for run_id in original.ids}
-        assert min(new.values()) > last, "the copies' ids must come behind"
+        assert min(new.values()) > original.ids[-1], "the copies' ids must come behind"
         by, client = made * original.events, f"{CLIENT}{made}"
         db.execute("BEGIN IMMEDIATE")
-        db.executemany(
-            "INSERT INTO journal (seq, events, at, size, packed, large) VALUES (?, ?, ?, ?, ?, ?)",
-            copied(original, new, client, by),
-        )
+        insert(db, "journal", JOURNAL_COLUMNS, copied(original, new, client, by))
         for name, (columns, rows) in original.rows.items():
-            move = moved(columns, TABLES[name], new, client, by)
-            marks = ", ".join("?" * len(columns))
-            text = f"INSERT INTO {name} ({', '.join(columns)}) VALUES ({marks})"
-            db.executemany(text, map(move, rows))
-        db.executemany(
-            "UPDATE tally SET runs = runs + ?2 WHERE state = ?1", original.tally
-        )
+            insert(db, name, columns, map(moved(columns, TABLES[name], new, client, by), rows))
+        db.executemany("UPDATE tally SET runs = runs + ?2 WHERE state = ?1", original.tally)
         db.execute("UPDATE engine SET caught_up = ?", (by + original.events,))
         db.execute("COMMIT")
         db.execute("PRAGMA wal_checkpoint(TRUNCATE)")

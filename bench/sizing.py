@@ -8,7 +8,7 @@ how fast old runs go from the file while nobody else asks for anything. Load gen
 share the machine's cores. Times are of a disk as it is here.
 
 What is measured beside other work misleads, so that is printed, and the page is left as it is
-(`--busy`: written all the same). The making of a large file, a minute for each gigabyte, needs no
+(`--busy`: written all the same). The making of a large file, some two minutes for each gigabyte, needs no
 quiet machine: `loader.py FILE --kind finished --runs 10000 --days-ago 40` and `grow.py FILE --gb 10`
 make one before, and `--file FILE` measures with it and uses it up.
 """
@@ -242,7 +242,7 @@ async def main() -> None:
     """Measure, print, write."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--gb", type=float, default=0.05, help="of the file")
-    parser.add_argument("--file", type=Path, help="made before by loader.py; it is used up")
+    parser.add_argument("--file", type=Path, help="made before by loader.py and grow.py; it is used up")
     parser.add_argument("--for-s", type=float, default=10.0, help="how long runs are counted")
     parser.add_argument(
         "--directory", help="on which disk; else the system's for what is temporary"

@@ -1,6 +1,6 @@
 """watchers.py PORT: ten pages of `/ui` that are open, as their script keeps them fresh, until it is ended.
 
-Four are read every five seconds (home, the list of runs, what is stuck, what fails to be found); six are
+Four are read every five seconds (home, the list of runs, what is stuck, what waits for another try); six are
 those of open runs: each has a stream that looks through all events, and is read again when its run has
 changed, at most once a second. The runs call an endpoint that is not there, and wait in back-off.
 Prints a line when all are open.

@@ -145,16 +145,17 @@ class Entry:
                 )
             )
         at = max(line.event.at for line in self.events)
-        size, packed = _packed(_encode((self.events, lines)), small)
+        size, packed = pack(_encode((self.events, lines)), small)
         return (self.seq, len(self.events), at, size, packed, b"".join(large) if large else None)
 
 
-def _packed(head: bytes, small: list[bytes]) -> tuple[int, bytes]:
+def pack(head: bytes, small: list[bytes]) -> tuple[int, bytes]:
+    """An entry of this head and these small bodies: its size in bytes, and it compressed."""
     plain = b"%d\n%b%b" % (len(head), head, b"".join(small))
     return len(plain), zlib.compress(plain, LEVEL)
 
 
-def _split(packed: bytes) -> tuple[bytes, bytes]:
+def split(packed: bytes) -> tuple[bytes, bytes]:
     """The head and the small bodies of an entry."""
     plain = zlib.decompress(packed)
     digits, _, rest = plain.partition(b"\n")
@@ -163,7 +164,7 @@ def _split(packed: bytes) -> tuple[bytes, bytes]:
 
 def unpack(packed: bytes) -> tuple[list[EventLine], list[BodyLine]]:
     """The events of an entry, and whose bodies it holds: for folding."""
-    head = _decode(_split(packed)[0])
+    head = _decode(split(packed)[0])
     return head.events, head.bodies
 
 
@@ -189,7 +190,7 @@ def opened(packed: bytes) -> Opened:
 
 def event_records(seq: int, packed: bytes) -> Iterator[EventRecord]:
     """The events of the entry `seq`, for reading."""
-    for number, (run_id, state, rev, data) in enumerate(_lines(_split(packed)[0]).events, seq):
+    for number, (run_id, state, rev, data) in enumerate(_lines(split(packed)[0]).events, seq):
         event = _named(data)
         text = bytes(data).decode()
         yield EventRecord(number, event.at, run_id, event.step_id, state, rev, text)
@@ -197,7 +198,7 @@ def event_records(seq: int, packed: bytes) -> Iterator[EventRecord]:
 
 def named_runs(packed: bytes) -> set[str]:
     """Of which runs an entry has anything. Raises UNREADABLE."""
-    head = _raw_head(_split(packed)[0])
+    head = _raw_head(split(packed)[0])
     named = {run_id for run_id, *_ in head.events}
     return named | {run_of(body.step_id) for body in head.bodies}
 
@@ -225,7 +226,7 @@ class _Gathered:
         """Bodies, the large ones by themselves."""
 
     def part(self, run_id: str, entry: int) -> Part:
-        size, packed = _packed(_encode((self.events, self.bodies, self.places)), self.data[False])
+        size, packed = pack(_encode((self.events, self.bodies, self.places)), self.data[False])
         large = b"".join(self.data[True]) if self.data[True] else None
         return Part(run_id, entry, size, packed, large)
 
@@ -235,7 +236,7 @@ def parts(
 ) -> list[Part]:
     """What an entry has of these runs, each by itself. `large` reads from its large bodies: so many
     bytes from an offset on."""
-    head, small = _split(packed)
+    head, small = split(packed)
     found, gathered = _raw_head(head), dict[str, _Gathered]()
     for place, event in enumerate(found.events):
         if event[0] in of:
@@ -271,7 +272,7 @@ class OpenedPart(Struct, frozen=True):
 
 def opened_part(entry: int, packed: bytes) -> OpenedPart:
     """The events and bodies of a part. Raises UNREADABLE."""
-    head, small = _split(packed)
+    head, small = split(packed)
     found = _part_head(head)
     events = [(entry + at, line) for at, line in zip(found.places, found.events, strict=True)]
     size = len(b"%d\n" % len(head)) + len(head) + len(small)
@@ -291,7 +292,7 @@ class EntryBodies:
     """The bodies of one entry, or of a part of one, for reading."""
 
     def __init__(self, packed: bytes) -> None:
-        head, self._small = _split(packed)
+        head, self._small = split(packed)
         self._lines = _body_head(head).bodies
 
     def find(self, step_id: str, number: int, *, answer: bool) -> Extent | None:
