@@ -48,6 +48,26 @@ def test_what_a_power_cut_loses(settings: dict[str, str | int], verdict: Verdict
 
 
 @pytest.mark.parametrize(
+    ("names", "commit", "said"),
+    [
+        ("", "on", "No standby is waited for"),
+        ("db2", "local", "No standby is waited for"),
+        ("db2", "remote_write", "need not have synced it (synchronous_commit remote_write)"),
+        ("db2", "on", "So is every one by a standby"),
+        ("db2", "remote_apply", "So is every one by a standby"),
+        ("db2", "off", "So is every one by a standby"),  # the engine's own commits have it on
+    ],
+)
+def test_what_a_standby_has(names: str, commit: str, said: str) -> None:
+    """As far as the server's settings go, by which the engine's commits wait for one."""
+    found = doctor.server_finding(
+        {"postgresql": "16", "synchronous_commit": commit, "synchronous_standby_names": names}
+    )
+    assert found.verdict is OK
+    assert said in found.what
+
+
+@pytest.mark.parametrize(
     ("free_mib", "size_mib", "verdict"),
     [(50_000, 100_000, OK), (1_025, 4_000, OK), (1_023, 4_000, WARN), (4_000, 100_000, WARN),
      (65, 4_000, WARN), (63, 4_000, FAIL), (0, 100, FAIL)],

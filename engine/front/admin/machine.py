@@ -69,9 +69,14 @@ def durability_finding(settings: Mapping[str, str | int]) -> Finding:
 def server_finding(settings: Mapping[str, str | int]) -> Finding:
     """The same of a PostgreSQL server, as it said when the store was opened."""
     names = settings["synchronous_standby_names"]
-    commit = settings["synchronous_commit"]
-    if not names or commit in ("off", "local"):
+    commit = settings["synchronous_commit"]  # where it is off, the engine's own have it on
+    if not names or commit == "local":
         standby = "No standby is waited for: one that takes over may lack the last commits"
+    elif commit == "remote_write":
+        standby = (
+            f"A standby has it by then (synchronous_standby_names {names}), but need not have"
+            " synced it (synchronous_commit remote_write)"
+        )
     else:
         standby = f"So is every one by a standby (synchronous_standby_names {names})"
     return Finding(
