@@ -50,6 +50,20 @@ async def test_the_loader_makes_finished_runs(tmp_path: Path):
         assert due == []
 
 
+@pytest.mark.parametrize("text", [None, "no database, but words"])
+def test_a_file_that_cannot_be_grown(tmp_path: Path, text: str | None) -> None:
+    """It is said, and nothing is made where there was none."""
+    path = tmp_path / "a.db"
+    if text is not None:
+        path.write_text(text)
+    command = (sys.executable, str(BENCH / "grow.py"), str(path), "--gb=0.1")
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 2, done.stderr
+    assert f"{path}: " in done.stderr
+    assert "Traceback" not in done.stderr
+    assert path.exists() == (text is not None)
+
+
 @pytest.mark.slow
 async def test_the_loader_makes_waiting_runs(tmp_path: Path):
     """They have failed once, and are due when it was said: some together, the others later."""

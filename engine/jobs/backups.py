@@ -69,12 +69,16 @@ class BackupUnderWay(Struct):
 
     file: str
     since: int
-    actor: str
+    asked_by: Actor | None = None
+    """None: it is made by itself."""
     done: int = 0
     """Pages."""
     of: int = 0
-    asked_by: Actor | None = None
-    """None: it is made by itself."""
+
+    @property
+    def actor(self) -> str:
+        """The name of who asked for it."""
+        return BY_ITSELF if self.asked_by is None else self.asked_by.name
 
 
 class Store(RegistryStore, Protocol):
@@ -167,9 +171,7 @@ class Backups:
         return self._begin(Path(file), actor)
 
     def _begin(self, file: Path, asked_by: Actor | None = None) -> BackupUnderWay:
-        actor = BY_ITSELF if asked_by is None else asked_by.name
-        now = self._clock.utc_ms()
-        self.under_way = BackupUnderWay(str(file), now, actor, asked_by=asked_by)
+        self.under_way = BackupUnderWay(str(file), self._clock.utc_ms(), asked_by)
         self._asked.set()
         return self.under_way
 

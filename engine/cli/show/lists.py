@@ -310,7 +310,7 @@ def action_text(answer: ActionAnswer) -> str:
     undone."""
     count = count_text(len(answer.changed), "step")
     named = f"{safe(answer.run.workflow_name)}  {safe(answer.run.id)}"
-    act = f"{safe(answer.action)}"
+    act = safe(answer.action)
     if answer.dry_run:
         lines = [f"{_stands(answer)}{named}  {act}: would change {count}"]
         if answer.run.status != answer.status_before:

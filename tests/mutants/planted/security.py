@@ -48,7 +48,7 @@ def reason_as_it_came(bug: Planting) -> None:
 
 @plant("what a job would act on is printed as it came", by=(PROPERTY,), test=COMMAND)
 def action_as_it_came(bug: Planting) -> None:
-    bug.rewrite(lists.action_text, "{safe(answer.action)}", "{answer.action}")
+    bug.rewrite(lists.action_text, "safe(answer.action)", "answer.action")
 
 
 @plant("others' text ends a line of the log", by=(PROPERTY,), test=LOG)
