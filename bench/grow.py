@@ -115,18 +115,22 @@ def grow(path: Path, size: float) -> int:
     that `loader.py` did not make."""
     if not path.exists():
         raise SystemExit(f"{path} is not there: loader.py makes it.")
-    db = sqlite3.connect(path, isolation_level=None)
-    db.execute("PRAGMA synchronous=OFF")
-    db.execute("PRAGMA cache_size=-1000000")
-    original = Original(db)
+    try:
+        db = sqlite3.connect(path, isolation_level=None)
+        db.execute("PRAGMA synchronous=OFF")
+        db.execute("PRAGMA cache_size=-1000000")
+        original = Original(db)
+    except sqlite3.Error as error:
+        raise SystemExit(f"{path} is no file that loader.py made: {error}.") from error
     if original.clients != {CLIENT}:
         raise SystemExit(f"{path} has other runs than loader.py makes, or has been grown, or has none.")
     clock = After(int(time.time() * 1000) - 40 * 86_400_000)
     ids, made = Ids(clock), 0
+    if ids.run_id() <= original.ids[-1]:  # the copies' ids must come behind
+        raise SystemExit(f"{path} has runs that are too young: loader.py takes --days-ago 40.")
     while path.stat().st_size < size:
         made += 1
         new = {run_id: ids.run_id() for run_id in original.ids}
-        assert min(new.values()) > original.ids[-1], "the copies' ids must come behind"
         by, client = made * original.events, f"{CLIENT}{made}"
         db.execute("BEGIN IMMEDIATE")
         insert(db, "journal", JOURNAL_COLUMNS, copied(original, new, client, by))

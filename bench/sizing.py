@@ -250,6 +250,8 @@ async def main() -> None:
     parser.add_argument("--dry-run", action="store_true", help="print, and write no page")
     parser.add_argument("--busy", action="store_true", help="write it, whoever works beside it")
     options = parser.parse_args()
+    if options.file is not None and not options.file.is_file():
+        parser.error(f"--file {options.file}: there is no such file")
     machine.raise_fd_limit()
     busy = machine.wait_quiet()
     with tempfile.TemporaryDirectory(dir=options.directory) as directory:
