@@ -121,8 +121,8 @@ async def test_doctor_looks_at_the_server(tmp_path: Path, postgres: Postgres) ->
 @pytest.mark.parametrize(
     ("store", "why"),
     [
-        (f"mysql://ada:{PASSWORD}@db/x", "this is no address of a PostgreSQL database"),
-        (f"postgresql://ada:{PASSWORD}@db:{PASSWORD}/x", "cannot be read"),
+        (f"mysql://ada:{PASSWORD}@db/x", "store: this is no address of a PostgreSQL database"),
+        (f"postgresql://ada:{PASSWORD}@db:{PASSWORD}/x", "database cannot be read"),
         (f"postgresql://ada:{PASSWORD}@127.0.0.1:1/x", "postgresql://ada@127.0.0.1:1/x"),
     ],
 )

@@ -56,7 +56,7 @@ def place_of(url: str) -> Place:
     """An address that people wrote. Raises StoreError."""
     right = "it begins as postgresql://USER:PASSWORD@HOST:PORT/DATABASE does"
     if not url.startswith(SCHEMES):
-        raise StoreError(f"this is no address of a PostgreSQL database: {right}.")
+        raise StoreError(f"store: this is no address of a PostgreSQL database: {right}.")
     try:
         found = pq.Conninfo.parse(url.encode())
         known = {it.keyword.decode(): it.val.decode() for it in found if it.val}
@@ -64,8 +64,8 @@ def place_of(url: str) -> Place:
         return Place(known, secret)
     except (psycopg.Error, ValueError):  # what they say may have the password in it
         raise StoreError(
-            f"this address of a PostgreSQL database cannot be read: {right}, and in its parts what"
-            " is no letter, digit, '-', '.', '_' or '~' is written as % and two digits."
+            f"store: this address of a PostgreSQL database cannot be read: {right}, and in its"
+            " parts what is no letter, digit, '-', '.', '_' or '~' is written as % and two digits."
         ) from None
 
 
