@@ -14,7 +14,7 @@ from engine.store import rows
 from engine.store.expiry import Expiry
 from engine.store.jobs import JobWrite
 from engine.store.journal import Entry, JournalRow
-from engine.store.pending import RunRows
+from engine.store.pending import RunRows, add_counts
 from engine.store.stops import Stop
 
 
@@ -43,6 +43,14 @@ class RowsOfRun(Struct):
             return [self.run]
         named = {"step": self.steps, "attempt": self.attempts, "outcome": self.outcomes}
         return named.get(name, self.bodies)
+
+
+def tally_rows(some: Iterable[RowsOfRun]) -> list[tuple[str, int]]:
+    """How the rows of some runs move the counts of runs by state, together."""
+    moved: dict[str, int] = {}
+    for each in some:
+        add_counts(moved, each.run_counts)
+    return [(state, by) for state, by in moved.items() if by]
 
 
 def _rows_of(it: RunRows, owner: str, epoch: int) -> RowsOfRun:
@@ -182,5 +190,4 @@ class Commit:
 
     def count(self, moved: dict[str, int]) -> None:
         """How one of them moves the counts."""
-        for state, by in moved.items():
-            self.moved[state] = self.moved.get(state, 0) + by
+        add_counts(self.moved, moved)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 from engine.store import rows
-from engine.store.commit import Commit, RowsOfRun
+from engine.store.commit import Commit, RowsOfRun, tally_rows
 from engine.store.postgres.values import (
     BYTEA_ARRAY,
     INT8_ARRAY,
@@ -82,10 +82,6 @@ class _Making:
 
     def add_all(self, some: Sequence[RowsOfRun]) -> None:
         """All rows of these runs. Each part sees the tables as they were before the others."""
-        moved: dict[str, int] = {}
-        for each in some:
-            for state, by in each.run_counts.items():
-                moved[state] = moved.get(state, 0) + by
         self._insert("run", rows.RUN_COLUMNS, [each.run for each in some], "id")
         kept = [each.payload for each in some if each.payload is not None]
         self._add(SQL_KEEP_PAYLOADS, ("id", "number"), kept)
@@ -95,8 +91,7 @@ class _Making:
         self._insert("attempt", rows.ATTEMPT_COLUMNS, [it for each in some for it in each.attempts])
         self._add(SQL_ENDS, END_COLUMNS, [row for each in some for row in each.ends])
         self._insert("outcome", rows.OUTCOME_COLUMNS, [it for each in some for it in each.outcomes])
-        counts = [(state, by) for state, by in moved.items() if by]
-        self._add(SQL_TALLY, ("state", "runs"), counts)
+        self._add(SQL_TALLY, ("state", "runs"), tally_rows(some))
 
     def _insert(
         self,

@@ -10,7 +10,7 @@ from msgspec.structs import fields
 
 from engine.ports.retention import Expired
 from engine.store import rows
-from engine.store.commit import RowsOfRun, RowsToWrite
+from engine.store.commit import RowsOfRun, RowsToWrite, tally_rows
 from engine.store.journal import JOURNAL_COLUMNS, Part
 from engine.store.tables.connection import Tables, is_of_the_store
 from engine.store.tables.jobs import JOB_COLUMNS, JOB_RUN_COLUMNS
@@ -111,10 +111,6 @@ def write_apart(db: Tables, some: RowsToWrite) -> None:
 
 def _insert(db: Tables, some: list[RowsOfRun], *, fitting: bool = False) -> None:
     """`fitting`: attempts and outcomes that are there already stay as they are."""
-    run_counts: dict[str, int] = {}
-    for each in some:
-        for state, by in each.run_counts.items():
-            run_counts[state] = run_counts.get(state, 0) + by
     attempt, outcome = (ATTEMPT_IF_NEW, OUTCOME_IF_NEW) if fitting else (ATTEMPT, OUTCOME)
     RUN.insert(db, [each.run for each in some])
     for each in some:
@@ -126,7 +122,7 @@ def _insert(db: Tables, some: list[RowsOfRun], *, fitting: bool = False) -> None
     if ends := [row for each in some for row in each.ends]:
         db.executemany(SQL_ATTEMPT_END, ends)
     outcome.insert(db, [row for each in some for row in each.outcomes])
-    TALLY.insert(db, [(state, by) for state, by in run_counts.items() if by])
+    TALLY.insert(db, tally_rows(some))
 
 
 def _try_rows_of(db: Tables, it: RowsOfRun, *, fitting: bool = False) -> Exception | None:
