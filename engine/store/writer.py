@@ -14,7 +14,8 @@ store is read again at the next start.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from typing import Protocol
 
 import trio
@@ -427,3 +428,20 @@ class Writer:
     def run_behind(self, run_id: str) -> Run | None:
         """A run that the tables know less of than was written, as it is; None: they know all."""
         return self._pending.run(run_id)
+
+
+@asynccontextmanager
+async def running(writer: Writer, watch: Callable[[], Awaitable[None]]) -> AsyncIterator[None]:
+    """The writer, and a watch over its database for as long as it runs: what either raises ends the
+    other, and what is within. Leaving commits what was written."""
+
+    async def run() -> None:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(watch)
+            await writer.run()
+            nursery.cancel_scope.cancel()
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(run)
+        yield
+        writer.close()

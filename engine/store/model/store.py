@@ -9,8 +9,6 @@ from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
 
-import trio
-
 from engine.ports.store import BackedUp, StoreError
 from engine.store.away import WAIT_S, Availability
 from engine.store.model.database import ModelDatabase
@@ -18,7 +16,7 @@ from engine.store.model.seat import ModelSeat, SeatQueries
 from engine.store.sqlite.tail import Tail
 from engine.store.tables.reading import journal_end, run_counts
 from engine.store.tables.store import TableStore, what_is_known
-from engine.store.writer import Writer
+from engine.store.writer import Writer, running
 
 PLACE = "memory"
 
@@ -98,13 +96,8 @@ async def open_model(
     queries = SeatQueries(seat)
     store = ModelStore(writer, queries, queries, availability, known, Tail())
     try:
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(seat.watch)
-            async with trio.open_nursery() as writing:
-                writing.start_soon(writer.run)
-                yield store
-                writer.close()
-            nursery.cancel_scope.cancel()
+        async with running(writer, seat.watch):
+            yield store
     finally:
         store.tail.close()
 

@@ -26,7 +26,7 @@ from engine.store.seat import NoReply, Seat
 from engine.store.store import Known
 from engine.store.tables.reading import journal_end, run_counts
 from engine.store.tables.store import NoTail, TableStore, what_is_known
-from engine.store.writer import Writer
+from engine.store.writer import Writer, running
 
 READERS_MAX, VIEW_READERS_MAX = 2, 3
 """Connections beside those that write: for the engine, and for people."""
@@ -172,13 +172,8 @@ async def open_postgres(
         )
         seat.rows_again = partial(database.fold_again, writer.firsts_behind)
         store = PostgresStore(writer, readers, view_readers, availability, known, place, durability)
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(seat.watch)
-            async with trio.open_nursery() as writing:
-                writing.start_soon(writer.run)
-                yield store
-                writer.close()
-            nursery.cancel_scope.cancel()
+        async with running(writer, seat.watch):
+            yield store
     finally:
         for each in (database, reading, viewing):
             each.close()

@@ -9,12 +9,11 @@ from __future__ import annotations
 import os
 import secrets
 import sqlite3
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import ExitStack, asynccontextmanager, closing, contextmanager
 from functools import partial
 from pathlib import Path
 
-import trio
 from sqlite_utils import Database
 
 from engine.ports.store import StoreError
@@ -34,7 +33,7 @@ from engine.store.sqlite.tail import Tail
 from engine.store.store import Known
 from engine.store.tables.reading import journal_end, run_counts
 from engine.store.tables.store import TableStore, what_is_known
-from engine.store.writer import Writer
+from engine.store.writer import Writer, running
 
 WAL_PAGES = 20_000
 """Pages of the log at which any commit puts them into the file; the writer does so before."""
@@ -179,14 +178,6 @@ def _writer(
     )
 
 
-async def _run(writer: Writer, watch: Callable[[], Awaitable[None]]) -> None:
-    """The writer, and a watch over its files for as long as it runs."""
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(watch)
-        await writer.run()
-        nursery.cancel_scope.cancel()
-
-
 @asynccontextmanager
 async def open_store(
     path: Path,
@@ -234,9 +225,7 @@ async def open_store(
         )
         writer = _writer(sink, availability, owner, known.epoch, on_failure)
         with reading(path, read_offload, log, after) as (readers, view_readers):
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(_run, writer, partial(presence.watch, on_failure))
+            async with running(writer, partial(presence.watch, on_failure)):
                 store = SqliteStore(sink, writer, readers, view_readers, availability, known, path)
                 after.callback(store.tail.close)
                 yield store
-                writer.close()
