@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Mapping
-from functools import partial
 from typing import TypeVar
 
-from engine.ports.store import Look
 from engine.store.commit import Commit
 from engine.store.model.database import ModelDatabase, Server
 from engine.store.replay import fold_again, replay
 from engine.store.seat import End, Fence, Seat
 from engine.store.sqlite.sink import SqliteKept
-from engine.store.tables.reading import who_has
 from engine.store.tables.reads import Queries
 
 T = TypeVar("T")
@@ -61,8 +58,3 @@ class SeatQueries(Queries):
 
     def __init__(self, seat: ModelSeat) -> None:
         self.read = seat.ask  # type: ignore[method-assign]
-
-    def find_run(self, client: str, workflow: str, key: str, *, or_expired: bool) -> Look:
-        """How to ask for it. One statement: whoever it is of, there is no moment in between."""
-        look = partial(who_has, identity=(client, workflow, key), or_expired=True)
-        return Look(partial(self.read, look))

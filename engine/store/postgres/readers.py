@@ -11,13 +11,11 @@ from functools import partial
 from typing import TypeVar
 
 from engine.core.errors import Problem, Refused
-from engine.ports.store import Look
 from engine.store.postgres.borrowing import Borrowing
 from engine.store.postgres.tables import Transaction
 from engine.store.postgres.wire import Blocking
 from engine.store.seat import Fence, Fenced, NoReply, Seat
 from engine.store.tables.connection import Tables
-from engine.store.tables.reading import who_has
 from engine.store.tables.reads import Queries
 
 T = TypeVar("T")
@@ -50,12 +48,6 @@ class SeatQueries(Queries):
     def __init__(self, seat: Seat, borrowing: Borrowing, *, patient: bool = True) -> None:
         """Who is not patient is told when the database does not answer; else it is asked again."""
         self._seat, self._borrowing, self._patient = seat, borrowing, patient
-
-    def find_run(self, client: str, workflow: str, key: str, *, or_expired: bool) -> Look:
-        """Who has this identity. Always as if a key could be of an expired run: the other owner may
-        have removed one."""
-        identity = (client, workflow, key)
-        return Look(partial(self.read, partial(who_has, identity=identity, or_expired=True)))
 
     async def read(self, work: Callable[[Tables], T]) -> T:
         """Run `work` in a thread. Raises Refused for who is not patient."""

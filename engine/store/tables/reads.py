@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TypeVar
 
 from engine.core.model import Run, run_of
@@ -14,7 +15,7 @@ from engine.store.expiry import Cut
 from engine.store.tables import cut, expiry
 from engine.store.tables.audit import audited_before, find_audited
 from engine.store.tables.connection import SQL, Tables, snapshot
-from engine.store.tables.reading import bytes_used, events, load_runs, stored_body
+from engine.store.tables.reading import bytes_used, events, load_runs, stored_body, who_has
 from engine.store.tables.stopped import read_again
 
 T = TypeVar("T")
@@ -28,8 +29,12 @@ class Queries:
         raise NotImplementedError
 
     def find_run(self, client: str, workflow: str, key: str, *, or_expired: bool) -> Found | Look:
-        """Who has this identity, as far as the tables know it."""
-        raise NotImplementedError
+        """Who has this identity, as far as the tables know it; here, how to ask.
+
+        Always as if a key could be of an expired run: another owner may have removed one.
+        """
+        look = partial(who_has, identity=(client, workflow, key), or_expired=True)
+        return Look(partial(self.read, look))
 
     async def load_runs(self, run_ids: Sequence[str], until: int) -> list[Stored | Stopped]:
         """The runs, and the small payloads of their steps that are to be called by `until`."""
