@@ -19,10 +19,11 @@ import trio
 from engine.ports.store import StoreStopped
 from engine.store.commit import Commit
 from engine.store.postgres.borrowing import Borrowing
-from engine.store.postgres.follow import Following
+from engine.store.postgres.follow import STANDS, Following
 from engine.store.postgres.place import Place
 from engine.store.postgres.tables import OF_VALUES
 from engine.store.postgres.transaction import (
+    LASTING,
     THERE_ALREADY,
     PostgresKept,
     write_record,
@@ -44,16 +45,9 @@ from engine.store.seat import End, Fence, Fenced, NoReply
 T = TypeVar("T")
 SEAT = 0
 """The only one for now."""
-LASTING = """
-lasting AS MATERIALIZED (SELECT set_config('synchronous_commit', CASE
-    current_setting('synchronous_commit') WHEN 'off' THEN 'on'
-    ELSE current_setting('synchronous_commit') END, true) AS it)
-"""
-"""Whoever is told of its success may rely on it, whatever the sessions' default is: `off` answers
-before anything is on a disk."""
 SQL_LOOK = f"SELECT owner, epoch FROM seat WHERE id = {SEAT}"
 SQL_TAKE = f"""
-WITH {LASTING}, patient AS MATERIALIZED (
+WITH lasting AS MATERIALIZED (SELECT {LASTING} AS it), patient AS MATERIALIZED (
     SELECT set_config('lock_timeout', '2s', true) AS it FROM lasting
 ), taken AS (
     UPDATE seat SET owner = $1, epoch = $2,
@@ -79,18 +73,12 @@ FROM seat JOIN mark ON mark.seat = seat.id LEFT JOIN LATERAL (
 ) AS last ON true
 WHERE seat.id = {SEAT} AND seat.owner = $1 AND seat.epoch = $2
 """
-BEFORE = f"""
-before AS (
-    SELECT FROM journal WHERE seq = $3 AND seat = {SEAT} AND seq + events - 1 = $4
-    UNION ALL SELECT WHERE $3 = 0 AND NOT EXISTS (SELECT FROM journal WHERE seat = {SEAT})
-)
-"""
 SQL_APPEND = f"""
-WITH {LASTING}, held AS (
+WITH lasting AS MATERIALIZED (SELECT {LASTING} AS it), held AS (
     SELECT FROM seat, lasting WHERE id = {SEAT} AND owner = $1 AND epoch = $2 FOR SHARE OF seat
-), {BEFORE}
+), {STANDS}
 INSERT INTO journal (seat, epoch, seq, events, at, size, packed, large)
-SELECT {SEAT}, $2, it.* FROM held, before, unnest($5, $6, $7, $8, $9, $10) AS it
+SELECT {SEAT}, $2, it.* FROM held, stands, unnest($5, $6, $7, $8, $9, $10) AS it
 """
 JOURNAL_TYPES = (INT8_ARRAY, INT8_ARRAY, INT8_ARRAY, INT8_ARRAY, BYTEA_ARRAY, BYTEA_ARRAY)
 SMALL_BYTES_MAX, SMALL_EVENTS_MAX = 65_536, 512

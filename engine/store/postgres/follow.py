@@ -28,12 +28,16 @@ BYTES = frozenset({"fingerprint"})
 """All other columns of rows are numbers."""
 KEPT = {"payload_in"}
 """Of a step: what a row does not name stays."""
-SQL_HELD = """
-WITH at_once AS MATERIALIZED (SELECT set_config('synchronous_commit', 'off', true) AS it),
+STANDS = """
 stands AS (
     SELECT FROM journal WHERE seq = $3 AND seat = 0 AND seq + events - 1 = $4
     UNION ALL SELECT WHERE $3 = 0 AND NOT EXISTS (SELECT FROM journal WHERE seat = 0)
-), held AS (
+)
+"""
+"""The journal has an entry of just the events `$3` to `$4`; where `$3` is 0, it has none at all."""
+SQL_HELD = f"""
+WITH at_once AS MATERIALIZED (SELECT set_config('synchronous_commit', 'off', true) AS it),
+{STANDS}, held AS (
     UPDATE mark SET follows = $5, caught_up = $6 FROM at_once, stands
     WHERE mark.seat = 0 AND owner = $1 AND epoch = $2 AND follows = $5 - 1 RETURNING mark.seat
 )"""

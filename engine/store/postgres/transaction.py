@@ -26,11 +26,13 @@ from engine.store.tables.writing import write_apart, write_together
 
 IDLE = "10s"
 """So long may a transaction wait for its next statement."""
-SQL_LASTS = """
-SELECT set_config('idle_in_transaction_session_timeout', $1, true),
-    set_config('synchronous_commit', CASE current_setting('synchronous_commit') WHEN 'off' THEN 'on'
-        ELSE current_setting('synchronous_commit') END, true)
+LASTING = """
+set_config('synchronous_commit', CASE current_setting('synchronous_commit') WHEN 'off' THEN 'on'
+    ELSE current_setting('synchronous_commit') END, true)
 """
+"""Whoever is told of its success may rely on it, whatever the sessions' default is: `off` answers
+before anything is on a disk."""
+SQL_LASTS = f"SELECT set_config('idle_in_transaction_session_timeout', $1, true), {LASTING}"
 SQL_AT_ONCE = """
 SELECT set_config('idle_in_transaction_session_timeout', $1, true),
     set_config('synchronous_commit', 'off', true)
