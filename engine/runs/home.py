@@ -137,7 +137,7 @@ class Home:
         """The attempt is over and its step goes on: nobody reads what its function, which perhaps
         lives on behind a connection that was cut, will answer. It need not wait any longer. If the
         attempt timed out, who waits above it goes home."""
-        if not request.sent_home and (ended := _timed_out(outcome)):
+        if not request.sent_home and (ended := _how_it_timed_out(outcome)):
             self._send_home_above(request, step, ended)
         if request.posts:
             request.sent_home = True
@@ -294,7 +294,7 @@ def idle_since(request: Request) -> float | None:
     return since
 
 
-def _timed_out(outcome: Outcome) -> str:
+def _how_it_timed_out(outcome: Outcome) -> str:
     """How an attempt ended whose function nobody waits for any more: by its own deadline, or, as
     504 says, by that of a server between. Empty: otherwise."""
     if isinstance(outcome, Answered) and outcome.http_status == GATEWAY_TIMEOUT:

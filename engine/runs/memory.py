@@ -146,7 +146,7 @@ class Memory:
             if (live := self._by_identity.get(identity)) is not None:
                 return live
             found = self._shared.store.find_run(client, workflow, key)
-            if found is None or not isinstance(found, Look):
+            if not isinstance(found, Look):
                 return found
             if (asking := self._asking.get(identity)) is None:
                 return await self._ask(identity, found)

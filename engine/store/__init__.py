@@ -1,1 +1,1 @@
-"""The store: one writer with group commit, whatever it writes to; and SQLite, embedded."""
+"""The store: one writer with group commit, and the databases that it may write to."""

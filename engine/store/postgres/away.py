@@ -12,7 +12,7 @@ BY_STATE = {
     "53100": "its disk is full",
     "53200": "it has no memory left",
     "53300": "it has no connection to spare (max_connections)",
-    "55P03": "somebody holds a lock that is needed, for longer than 2 s",
+    "55P03": "somebody holds a lock that is needed",
     "57P01": "it is being stopped, or somebody ended the session",
     "57P02": "it has crashed",
     "57P03": "it is starting, or stopping",

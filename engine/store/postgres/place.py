@@ -55,11 +55,6 @@ class Place:
         shown = f"postgresql://{at}{','.join(on_wire)}/{name}"
         return shown + (f"?host={','.join(sockets)}" if sockets else "")
 
-    @property
-    def user(self) -> str:
-        """Who asks, if the address says so."""
-        return self._options.get("user") or ""
-
     def without_secrets(self, words: str) -> str:
         """Words of libpq's or the server's in one line, in which the password never stands."""
         for secret in self._hidden:

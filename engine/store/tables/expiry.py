@@ -1,7 +1,7 @@
 """What retention removes, and the keys that stay: `engine.ports.retention`.
 
 A few statements for a whole batch, whatever it holds: each gives Python's lock up and asks for it
-again (tables.py).
+again (writing.py).
 """
 
 from __future__ import annotations

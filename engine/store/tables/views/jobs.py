@@ -40,7 +40,7 @@ class TableJobs:
 
     @property
     def away(self) -> Away | None:
-        """Why the file cannot be written for now; None: it can."""
+        """Why the store cannot be written for now; None: it can."""
         return self._store.away
 
     def add_runs(self, job_id: str, runs: Sequence[JobRun]) -> Batch:
@@ -109,7 +109,7 @@ class TableJobs:
         )
 
     async def came(self, job_id: str) -> list[Came]:
-        """What came of the runs that a job acted on. While the file cannot be written, as the
+        """What came of the runs that a job acted on. While the store cannot be written, as the
         tables know it."""
         await self._writer.wait_rows()
         found = await self._read(lambda db: db.execute(SQL["job_came"], (job_id,)).fetchall())

@@ -47,9 +47,10 @@ COUNTED_MAX = 10_000
 
 
 class TableViews:
-    """Reads through the read-only connections, once the tables know all that was written.
+    """Reads by the connections for operators, once the tables know all that was written.
 
-    While they cannot know it all that is durable is read: `store/sqlite/tail.py`.
+    While they cannot know it, a file's views read all that is durable (`store/sqlite/tail.py`), and
+    those on a server the rows that there are.
     """
 
     def __init__(self, store: TableStore) -> None:
