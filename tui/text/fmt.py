@@ -52,20 +52,23 @@ def moment(ms: float, now_ms: float, zone: tzinfo | None = None) -> str:
 def time_typed(text: str, latest_ms: float, zone: tzinfo | None = None) -> float | None:
     """The latest time up to `latest_ms` at which it is so late in the day: `03:12`, `03:12:07.250`;
     or a whole time (RFC 3339, without an offset in that zone). None: it is none."""
-    latest = datetime.fromtimestamp(latest_ms / 1000, zone or UTC)
-    latest = latest if zone else latest.astimezone()
     try:
         if "T" in text.upper() or "-" in text:
             at = datetime.fromisoformat(text)
-            at = at if at.tzinfo else at.replace(tzinfo=latest.tzinfo)
-            return at.timestamp() * 1000
+            return (at if at.tzinfo else at.replace(tzinfo=zone)).timestamp() * 1000
         wanted = time.fromisoformat(text)
-    except ValueError:
+    except (ValueError, OverflowError):  # the first years have no local time
         return None
     if wanted.tzinfo is not None or ":" not in text:
         return None
-    at = datetime.combine(latest.date(), wanted, latest.tzinfo)
-    return (at if at <= latest else at - timedelta(days=1)).timestamp() * 1000
+    today = datetime.fromtimestamp(latest_ms / 1000, zone).date()
+    # where clocks are set back an hour comes twice, and of a day before another offset may hold
+    found = (
+        datetime.combine(day, wanted.replace(fold=fold), zone).timestamp() * 1000
+        for day in (today, today - timedelta(days=1))
+        for fold in (0, 1)
+    )
+    return max((at_ms for at_ms in found if at_ms <= latest_ms), default=None)
 
 
 BARS = " ▁▂▃▄▅▆▇"

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import UTC, timedelta, timezone
+import time
+from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 from hypothesis import given
@@ -79,3 +80,22 @@ def test_time_of_day() -> None:
     assert fmt.time_of_day(NOW + 42) == "14:13:20"
     assert fmt.time_of_day(NOW + 42, UTC, millis=True) == "14:13:20.042"
     assert fmt.time_of_day(NOW, timezone(timedelta(hours=2))) == "16:13:20"
+
+
+def test_time_typed_where_clocks_are_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A local time is of the offset that held then, also where another holds by now; one that came
+    twice is the later one that is not yet to come."""
+    monkeypatch.setenv("TZ", "CET-1CEST,M3.5.0,M10.5.0/3")
+    time.tzset()
+
+    def typed(text: str, latest: str) -> str:
+        latest_ms = datetime.fromisoformat(latest).timestamp() * 1000
+        found = fmt.time_typed(text, latest_ms)
+        return "" if found is None else f"{datetime.fromtimestamp(found / 1000, UTC):%d %H:%M}"
+
+    assert typed("01:30", "2026-10-25T03:30+01:00") == "24 23:30"
+    assert typed("02:30", "2026-10-25T03:30+01:00") == "25 01:30"
+    assert typed("02:30", "2026-10-25T02:10+01:00") == "25 00:30"
+    assert typed("04:00", "2026-10-25T03:30+01:00") == "24 02:00"
+    assert typed("2026-10-24T04:00", "2026-10-25T03:30+01:00") == "24 02:00"
+    assert typed("0001-01-01T00:00", "2026-10-25T03:30+01:00") == ""
