@@ -329,7 +329,8 @@ async def test_nothing_of_the_choice(world: World) -> None:
     assert line_with(shown, "Nobody acted, nothing failed and no run ended: 1 event.")
     assert line_with(shown, "m shows every event")
     found = await world.press("/", *"wf:x", "enter")
-    assert line_with(found, "Nothing matches wf:x among 1 event.")
+    assert line_with(found, "Nothing matches wf:x among 0 acts, failures and ends.")
+    assert line_with(await world.press("m"), "Nothing matches wf:x among 1 event.")
 
 
 @on_screen()

@@ -243,12 +243,16 @@ def _no_events(store: Store, asked: Viewed) -> Iterator[tuple[str, str]]:
         if not asked.is_recording:
             yield "`atomic tui --replay 1h` shows what happened before.", "dim"
         return
-    among = f"{store.events_seen:,} event{'' if store.events_seen == 1 else 's'}"
     if asked.q:
-        yield f"Nothing matches {asked.q} among {among}.", "plain"
+        kept = len(store.events if asked.every_event else store.notable)
+        what = "acts, failures and ends"
+        if asked.every_event:
+            what = "event" if kept == 1 else "events"
+        yield f"Nothing matches {asked.q} among {kept:,} {what}.", "plain"
         yield "esc clears the filter, / changes it", "dim"
         yield "holds, and notes of causes, are no events of runs: `atomic audit` lists them", "dim"
     else:
+        among = f"{store.events_seen:,} event{'' if store.events_seen == 1 else 's'}"
         yield f"Nobody acted, nothing failed and no run ended: {among}.", "good"
     if not asked.every_event:
         yield "m shows every event", "dim"
