@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from engine.core.text.times import rfc3339
-from engine.wire.events import Event, Heartbeat
+from engine.wire.events import Event, Heartbeat, Reset
 from tests.tui.on_screen import World, line_with, on_screen, run_row
 from tests.tui.scene import scene
 from tests.tui.support import NOW, RUN, event, head_text, row_text, store_at
@@ -306,6 +306,15 @@ async def test_the_board_says_what_it_has_not(world: World) -> None:
     told = f"since {since} (before: --replay 1h) · holds, notes of causes: atomic audit"
     assert line_with(await world.press("5"), told)
     assert line_with(await world.press("/", *"hold", "enter"), "`atomic audit` lists them")
+
+
+@on_screen()
+async def test_events_that_were_missed_are_told(world: World) -> None:
+    """What stands there is not all since then, once the stream could not go on where it broke."""
+    happens(world)
+    assert not any("some missed" in line for line in await world.press("5"))
+    world.store.apply(Event("", "reset", Reset()))
+    assert line_with(await world.shown(), "3 of 5 · some missed · following")
 
 
 @on_screen()

@@ -354,6 +354,7 @@ def _of_events(it: Shown) -> list[Piece]:
     told = f" · {len(it.rows.ids):,} of {fmt.count(store.events_seen)}"
     if every and store.events_dropped:
         told += f" · {fmt.count(store.events_dropped)} dropped"
+    told += " · some missed" if store.link.missed_events else ""
     told += " · following" if it.looking.following else ""
     if store.listens_since is not None and not it.looking.is_recording:
         since = fmt.time_of_day(store.listens_since, it.looking.seen(store).zone)
