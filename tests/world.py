@@ -6,7 +6,7 @@ Runs under Trio's MockClock; the store works inline, so nothing waits for a thre
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from random import Random
 from types import SimpleNamespace
@@ -176,7 +176,7 @@ def still_open(result: Result) -> StillOpen:
 
 @asynccontextmanager
 async def world(
-    path: Path,
+    at: Path | SqliteStore,
     handler: Handler,
     *,
     limits: EngineLimits | None = None,
@@ -189,56 +189,29 @@ async def world(
     registry: Clients = ANY_CLIENT,
     targets: Targets = ALL_TARGETS,
 ) -> AsyncIterator[World]:
-    """An engine on the store at `path`. Leaving it is a crash: nothing is drained.
+    """An engine on the store at this path, or on one that is open. Leaving it is a crash: nothing
+    is drained.
 
     `strict`: a bug of the engine's ends the test, and does not only park its run.
     """
-    owner = Owner(pid=1, instance="test", started_at="now")
-    async with open_store(
-        path,
-        owner,
-        started_at=0,
-        write_offload=write_offload or inline,
-        read_offload=inline,
-        synchronous="OFF",
-    ) as store:
-        opening = world_of(
-            store,
-            handler,
-            limits=limits,
-            clock=clock,
-            strict=strict,
-            watch=watch,
-            warn=warn,
-            pressed=pressed,
-            registry=registry,
-            targets=targets,
-        )
-        async with opening as it:
-            yield it
-
-
-@asynccontextmanager
-async def world_of(
-    store: SqliteStore,
-    handler: Handler,
-    *,
-    limits: EngineLimits | None = None,
-    clock: FakeClock | None = None,
-    strict: bool = True,
-    watch: Watchers = NOBODY,
-    warn: Callable[..., None] = lambda event, **values: None,
-    pressed: Callable[[], bool] | None = None,
-    registry: Clients = ANY_CLIENT,
-    targets: Targets = ALL_TARGETS,
-) -> AsyncIterator[World]:
-    """An engine on a store that is open."""
-    clock, caller = clock or FakeClock(), FakeCaller(handler)
-    parent_tokens = ParentTokens(store.secret, store.epoch)
-    limits = limits or EngineLimits()
-    shared = Shared(store, caller, clock, parent_tokens, limits, watch, warn, pressed, registry)
-    engine = Engine(shared, strict=strict, targets=targets)
-    async with trio.open_nursery() as nursery:
-        await nursery.start(engine.run)
-        yield World(engine, store, caller)
-        nursery.cancel_scope.cancel()
+    async with AsyncExitStack() as left:
+        store = at
+        if isinstance(store, Path):
+            opening = open_store(
+                store,
+                Owner(pid=1, instance="test", started_at="now"),
+                started_at=0,
+                write_offload=write_offload or inline,
+                read_offload=inline,
+                synchronous="OFF",
+            )
+            store = await left.enter_async_context(opening)
+        clock, caller = clock or FakeClock(), FakeCaller(handler)
+        parent_tokens = ParentTokens(store.secret, store.epoch)
+        limits = limits or EngineLimits()
+        shared = Shared(store, caller, clock, parent_tokens, limits, watch, warn, pressed, registry)
+        engine = Engine(shared, strict=strict, targets=targets)
+        async with trio.open_nursery() as nursery:
+            await nursery.start(engine.run)
+            yield World(engine, store, caller)
+            nursery.cancel_scope.cancel()

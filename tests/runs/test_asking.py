@@ -27,7 +27,7 @@ from engine.store.away import AWAY_AFTER_S
 from engine.store.model.store import open_model
 from tests.runs.limits.limited import Limited
 from tests.store.contract.adapters import TroubledDatabase
-from tests.world import Handler, World, ok, recorded, still_open, taking, world, world_of
+from tests.world import Handler, World, ok, recorded, still_open, taking, world
 
 SLOW_S = 4.0
 """A run is opened, ends, leaves memory and is written in less."""
@@ -85,7 +85,7 @@ async def slow(handler: Handler, **options: Any) -> AsyncIterator[Slow]:
     """An engine on such a store."""
     database = TroubledDatabase()
     async with open_model(database, "life", started_at=0) as store:
-        async with world_of(cast(Any, store), handler, **options) as it:
+        async with world(cast(Any, store), handler, **options) as it:
             yield Slow(it, database)
             database.refuses = False
 
