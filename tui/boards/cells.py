@@ -30,6 +30,7 @@ from tui.boards.looks import LOOKS, SHAPES, glyph
 from tui.data.fold import BY_PEOPLE
 from tui.data.holds import NOTHING_HELD, Holds
 from tui.data.model import (
+    STUCK,
     At,
     Cause,
     Retry,
@@ -251,7 +252,7 @@ def reason_cell(run: Run, seen: Seen) -> Part:
     holds = holds_over_row(run, seen.holds)
     if holds and run.state is not State.PAUSED:
         return holds_in_list(holds), "paused"
-    needs_a_person = run.state in (State.FAILED, State.PAUSED)
+    needs_a_person = run.state in STUCK
     error = None if run.at is None else run.at.error
     unhandled = Failure.parse(error).kind is FailureKind.UNHANDLED
     told = run.reason if (needs_a_person or unhandled) and run.reason is not None else run.at

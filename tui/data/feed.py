@@ -37,7 +37,7 @@ from tui.data.inputs import (
     TreeRead,
 )
 from tui.data.listing import Edge
-from tui.data.model import State, is_settled
+from tui.data.model import STUCK, is_settled
 from tui.data.store import Store
 
 if TYPE_CHECKING:
@@ -323,7 +323,7 @@ class Feed:
         if self.board.name == "causes" or not self._store.listing("causes").outdated:
             return False
         tree = self._store.trees.get(self.run_id or "")
-        stuck = tree is not None and tree.run.state in (State.FAILED, State.PAUSED)
+        stuck = tree is not None and tree.run.state in STUCK
         return stuck or self.board.name == "home"
 
     async def _read_what_is_due(self) -> None:

@@ -15,7 +15,7 @@ from typing import NamedTuple
 from msgspec import Struct
 
 from engine.wire import ABOUT, IS_WORDS, BadFilter, Term, parse
-from tui.data.model import ENDED, Retry, Run, State, Step
+from tui.data.model import ENDED, STUCK, Retry, Run, State, Step
 from tui.data.store import Store
 
 SUGGESTIONS_MAX = 8
@@ -247,7 +247,7 @@ def _stands(it: Subject, word: str) -> bool:
         case "ended":
             return state in ENDED
         case "stuck":
-            return state in (State.FAILED, State.PAUSED) and not it.dismissed
+            return state in STUCK and not it.dismissed
         case "dismissed":
             return it.dismissed
         case "failed":

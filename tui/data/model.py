@@ -65,8 +65,9 @@ ENDS_BY_HAND = frozenset({"set-result", "skip"})
 """Repairs that are a step's outcome, in the place of an answer."""
 SETTLED = frozenset({*ENDED, "expired"})
 """What came of a run of a bulk job for good."""
+STUCK = frozenset({State.FAILED, State.PAUSED})
+"""States of runs that need a person, unless they are dismissed."""
 GOES_ON = frozenset({State.RUNNING, State.BACKING_OFF, State.WAITING})
-
 
 MS_MAX = 253_370_764_800_000
 """The year 9999: `datetime` can tell every time before it, in every zone."""

@@ -34,7 +34,17 @@ from tui.data.feed import Board
 from tui.data.filter import retry_filter, run_filter
 from tui.data.inputs import Input, LinkMoved, LinkState, RetriesRead, RunsRead, StatusRead
 from tui.data.listing import ROWS_KEPT_MAX, Edge
-from tui.data.model import ENDED, MS_MAX, State, happening_of, ms_of, retry_of, run_of, step_of
+from tui.data.model import (
+    ENDED,
+    MS_MAX,
+    STUCK,
+    State,
+    happening_of,
+    ms_of,
+    retry_of,
+    run_of,
+    step_of,
+)
 from tui.data.store import Store
 from tui.data.tree import Tree
 from tui.past.history import take
@@ -53,7 +63,6 @@ TREES_READ_MAX = 500
 OPEN_LISTED_MAX = 2_000
 STATUS_EVERY_S = 5.0
 COUNTS_EVERY_S = 1.0
-STUCK = frozenset({State.FAILED, State.PAUSED})
 GIVEN = "given"
 """The listing by which a store is given runs; no board shows it."""
 PAGE_ROWS = 200

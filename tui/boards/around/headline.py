@@ -7,14 +7,13 @@ from engine.shown import times
 from engine.wire import Failure
 from tui.boards.cells import STILL_IN_FLIGHT, Part, Piece, run_state_cell, step_state_cell, why_text
 from tui.boards.rest import began_at
-from tui.data.model import State, short_id
+from tui.data.model import STUCK, State, short_id
 from tui.data.store import Store
 from tui.data.tree import Tree, at_fault, in_flight_still
 from tui.text.sanitize import clip, width
 
 WHOSE_CELLS = 40
 """The most that client and key take."""
-STUCK = frozenset({State.FAILED, State.PAUSED})
 
 
 def headline(
